@@ -1,0 +1,41 @@
+# Everything that is needed is set up in .venv on the first call.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.PHONY: env demo test test-fast test-cluster bench lint docs clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	touch $@
+
+demo: env
+	$(BIN)/python -m tests.support.demo
+
+test: env
+	$(BIN)/python -m pytest -m "not cluster"
+
+test-fast: env
+	$(BIN)/python -m pytest -m "not cluster and not broker"
+
+test-cluster: env
+	$(BIN)/python -m pytest -m cluster
+
+bench: env
+	$(BIN)/python -m benchmarks
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Accounts for every byte and every offset: the dry-run document."""

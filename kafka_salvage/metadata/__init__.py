@@ -1,0 +1,1 @@
+"""Reads Kafka's own topics: groups, transaction state, cluster."""

@@ -1,0 +1,1 @@
+"""Decides what will be written: replicas, order, transactions."""

@@ -1,0 +1,152 @@
+"""Plan: what will be written, from where, and why. A value; `check` stops here, `salvage` carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from kafka_salvage.plan.policy import Policy
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I8, BatchTable
+from kafka_salvage.scan.replica import Inventory, State
+
+
+class Status(StrEnum):
+    """Statuses of offsets, first that holds."""
+
+    TRIMMED = "trimmed"
+    RECOVERED = "recovered"
+    REPAIRED = "repaired"
+    AMBIGUOUS = "ambiguous"
+    UNDECODABLE = "undecodable"
+    SUSPECT = "suspect"
+    DIVERGENT = "divergent"
+    LOST = "lost"
+    MISSING = "missing"
+    ABSENT = "absent"
+
+
+class Transaction(StrEnum):
+    """Transaction labels of data records."""
+
+    NONE = "none"
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+
+
+TRANSACTION_CODES: tuple[Transaction, ...] = tuple(Transaction)
+"""Label of each code that `TransactionLabels.lookup` returns."""
+
+
+class TransactionLabels(Protocol):
+    """Knows the fate of every transactional batch of one partition copy."""
+
+    def lookup(self, batches: BatchTable) -> I8:
+        """Code (index into `TRANSACTION_CODES`) per batch, from producer id and base offset."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetSpan:
+    """One range of the ledger.
+
+    Attributes:
+        offsets: ``[start, stop)``.
+        status: see `Status`.
+        source: display name of the source that gives these offsets (recovered, repaired), else None.
+        absent: offsets inside that hold no record and never will (only recovered and repaired).
+        open_ended: the loss may reach further (only lost, missing).
+        upper_bound: at most so many are lost (compacted topics).
+        reason: short text, e.g. "remote-tier", "compaction", "between-batches".
+        findings: the findings this range is tied to.
+    """
+
+    offsets: OffsetRange
+    status: Status
+    source: str | None = None
+    absent: int = 0
+    open_ended: bool = False
+    upper_bound: bool = False
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Bytes of one segment that go to one destination.
+
+    Walking ``[start, stop)`` of the segment with the survey's patches gives whole batches only; those with base offsets
+    inside ``offsets`` are meant (a step never cuts a batch; `offsets` cuts records in record formats).
+    """
+
+    survey: SegmentSurvey
+    start: int
+    stop: int
+    offsets: OffsetRange
+    verdict: Verdict
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A second line of the same partition that is written apart: an incarnation, or a losing branch.
+
+    Attributes:
+        kind: "incarnations" or "divergent": the folder under the output directory.
+        source: display name.
+        directory: original directory name.
+    """
+
+    kind: str
+    source: str
+    directory: str
+    state: State
+    steps: tuple[Step, ...]
+    labels: TransactionLabels
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionPlan:
+    """All decisions on one partition (one incarnation).
+
+    Attributes:
+        ledger: contiguous over the range of section 9 of the contract; empty when the partition never held anything.
+        steps: in offset order, disjoint: the main line.
+        branches: written apart.
+        labels: transaction fates of the main line.
+        replicas: the surveys it was made from, live one first.
+        log_start: first offset readers may see.
+        epochs: (epoch, start offset) of the main line, derived from its batches.
+        leans_on_leftovers: output uses other than live files.
+        available: (Include flag, records or bytes) that the person could add.
+    """
+
+    cluster_id: str | None
+    topic_id: str | None
+    state: State
+    topic: str
+    partition: int
+    ledger: tuple[OffsetSpan, ...]
+    steps: tuple[Step, ...]
+    branches: tuple[Branch, ...]
+    labels: TransactionLabels
+    replicas: tuple[ReplicaSurvey, ...]
+    log_start: int
+    epochs: tuple[tuple[int, int], ...]
+    leans_on_leftovers: bool
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a salvage would do."""
+
+    inventory: Inventory
+    policy: Policy
+    partitions: tuple[PartitionPlan, ...]

@@ -1,0 +1,1 @@
+"""Judges: verdicts, findings, the total map of a file."""

@@ -1,0 +1,1 @@
+"""Finds batches and records: walk, resync, decode. Facts only, no verdicts."""

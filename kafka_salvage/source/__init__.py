@@ -1,0 +1,1 @@
+"""Fetches bytes; knows no Kafka."""

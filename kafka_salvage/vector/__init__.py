@@ -1,0 +1,1 @@
+"""Computes on arrays: the only Numba; no objects."""

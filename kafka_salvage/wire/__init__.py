@@ -1,0 +1,1 @@
+"""Says what bytes mean: layouts and codecs, no I/O."""
