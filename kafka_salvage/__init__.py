@@ -1,3 +1,79 @@
-"""Forensic recovery of Kafka log segments."""
+"""Forensic recovery of Kafka log segments: every intact record back, every byte and offset accounted for.
+
+The names below are loaded when they are first used, so that ``import kafka_salvage`` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kafka_salvage.api import check, open_segment, records, salvage, show
+    from kafka_salvage.errors import (
+        DestinationError,
+        InvariantError,
+        MissingExtraError,
+        RequestError,
+        SalvageError,
+        SourceError,
+    )
+    from kafka_salvage.export.arrow import to_arrow
+    from kafka_salvage.export.receipt import Receipt
+    from kafka_salvage.integrity.report import IntegrityReport
+    from kafka_salvage.scan.batches import BatchTable
+    from kafka_salvage.scan.records import RecordTable
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "BatchTable": "kafka_salvage.scan.batches",
+    "DestinationError": "kafka_salvage.errors",
+    "IntegrityReport": "kafka_salvage.integrity.report",
+    "InvariantError": "kafka_salvage.errors",
+    "MissingExtraError": "kafka_salvage.errors",
+    "Receipt": "kafka_salvage.export.receipt",
+    "RecordTable": "kafka_salvage.scan.records",
+    "RequestError": "kafka_salvage.errors",
+    "SalvageError": "kafka_salvage.errors",
+    "SourceError": "kafka_salvage.errors",
+    "check": "kafka_salvage.api",
+    "open_segment": "kafka_salvage.api",
+    "records": "kafka_salvage.api",
+    "salvage": "kafka_salvage.api",
+    "show": "kafka_salvage.api",
+    "to_arrow": "kafka_salvage.export.arrow",
+}
+
+__all__ = [
+    "BatchTable",
+    "DestinationError",
+    "IntegrityReport",
+    "InvariantError",
+    "MissingExtraError",
+    "Receipt",
+    "RecordTable",
+    "RequestError",
+    "SalvageError",
+    "SourceError",
+    "check",
+    "open_segment",
+    "records",
+    "salvage",
+    "show",
+    "to_arrow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, sorted."""
+    return sorted([*__all__, "__version__"])

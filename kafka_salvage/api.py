@@ -1,0 +1,234 @@
+"""The library: one function per verb; each command is a thin shell around its twin here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, TypedDict, Unpack
+
+from kafka_salvage import engine
+from kafka_salvage.errors import RequestError
+from kafka_salvage.export.options import ExportOptions
+from kafka_salvage.export.receipt import Receipt
+from kafka_salvage.export.rows import plan_tables
+from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
+from kafka_salvage.integrity import listing
+from kafka_salvage.integrity.opened import OpenedSegment
+from kafka_salvage.integrity.report import IntegrityReport, make_report
+from kafka_salvage.plan.merge import make_plan
+from kafka_salvage.plan.plan import Plan
+from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
+from kafka_salvage.regions.runs import ReplicaSurvey
+from kafka_salvage.regions.survey import SurveyOptions, survey_replica
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.records import RecordTable
+from kafka_salvage.scan.replica import Inventory, Replica, Use, take_inventory
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""One PATH or several; a PATH may be ``NAME=PATH``."""
+
+
+class Progress(Protocol):
+    """Where progress goes. Called from several threads."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage of ``total`` bytes begins."""
+
+    def advance(self, count: int, where: str = "") -> None:
+        """``count`` more bytes are done."""
+
+
+class Flags(TypedDict, total=False):
+    """Choices that the verbs share; the names are those of the command line."""
+
+    topic: str | Sequence[str]
+    topic_regex: str | None
+    partition: int | None
+    from_offset: int | None
+    to_offset: int | None
+    from_datetime: dt.datetime | str | None
+    to_datetime: dt.datetime | str | None
+    internal: bool
+    include: Sequence[str]
+    prefer: str | None
+    strict: bool
+    isolation: str
+    undecided: str
+    leader_epoch: int | None
+    topic_id: Mapping[str, str]
+    show_secrets: bool
+    jobs: int | None
+    memory: int
+    inflate_ratio: int
+    inflate_cap: int
+    progress: Progress | None
+
+
+def check(paths: Paths, *, deep: bool = False, **flags: Unpack[Flags]) -> IntegrityReport:
+    """Accounts for every byte and every offset; writes nothing.
+
+    Args:
+        paths: sources: log dirs, trees of them, partition directories or segment files; ``NAME=PATH`` names one.
+        deep: inflate and walk every record too.
+        **flags: see `Flags`.
+
+    Raises:
+        RequestError: a path is missing, holds no Kafka data, or several live copies of a partition are given.
+        SourceError: a source could not be read at all.
+    """
+    return make_report(_plan(paths, deep, flags), "deep" if deep else "shallow")
+
+
+def salvage(
+    paths: Paths,
+    *,
+    out: str | os.PathLike[str],
+    formats: Sequence[str] = ("segments",),
+    encoding: str = "base64",
+    compress: str = "none",
+    resume: bool = False,
+    force: bool = False,
+    **flags: Unpack[Flags],
+) -> Receipt:
+    """Checks deep, then writes intact records to ``out`` and quarantines the rest.
+
+    Args:
+        paths: as in `check`.
+        out: directory to write; must be empty or absent unless ``force`` or ``resume``.
+        formats: ``segments``, ``jsonl``.
+        encoding: how JSONL shows bytes: ``base64`` or ``utf8``.
+        compress: JSONL files: ``none``, ``gzip`` or ``zstd``.
+        resume: go on in a directory that an interrupted run left.
+        force: write into a directory that is not empty, or onto a disk that seems too small.
+        **flags: see `Flags`.
+
+    Raises:
+        RequestError: as in `check`; ``out`` lies inside a source or is not empty.
+        DestinationError: the output disk is full or refuses.
+    """
+    options = ExportOptions(
+        formats=tuple(dict.fromkeys(formats)), encoding=encoding, compress=compress, resume=resume, force=force
+    )
+    inventory = take_inventory(_listed(paths))
+    refuse_destination(inventory, Path(out), options)
+    plan = _plan_of(inventory, True, flags)
+    return write_rescue(plan, make_report(plan, "deep"), Path(out), options, flags.get("progress"))
+
+
+def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
+    """Intact records as columns, in offset order per partition, in pieces of bounded size.
+
+    Raises:
+        RequestError: as in `check`.
+    """
+    yield from plan_tables(_plan(paths, True, flags))
+
+
+def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:
+    """Judges one segment file, with the indexes and checkpoints beside it as witnesses.
+
+    Raises:
+        RequestError: there is no such segment file.
+    """
+    inventory = take_inventory([os.fspath(path)])
+    for replica in inventory.replicas:
+        for place, segment in enumerate(replica.segments):
+            if segment.file.real == Path(path).resolve():
+                return OpenedSegment(survey_replica(replica, SurveyOptions(deep=deep)).segments[place])
+    raise RequestError(f"{os.fspath(path)} is no segment file", advice="Give a .log file of a partition directory.")
+
+
+show = listing.show
+
+
+def _listed(paths: Paths) -> list[str]:
+    return [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(path) for path in paths]
+
+
+def _plan(paths: Paths, deep: bool, flags: Flags) -> Plan:
+    return _plan_of(take_inventory(_listed(paths)), deep, flags)
+
+
+def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
+    policy = make_policy(flags)
+    inventory = _selected(inventory, policy.selection)
+    return make_plan(inventory, _surveys(inventory, deep, policy, flags), policy)
+
+
+def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> list[ReplicaSurvey]:
+    memory = flags.get("memory", 512 << 20)
+    limits = Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
+    options = SurveyOptions(deep=deep, limits=limits, strict=policy.strict)
+    progress = flags.get("progress")
+    if progress:
+        progress.stage("check", sum(s.file.size for r in inventory.replicas for s in r.segments))
+
+    def survey(replica: Replica) -> ReplicaSurvey:
+        where = f"{replica.topic}-{replica.partition}"
+        return survey_replica(replica, options, (lambda n: progress.advance(n, where)) if progress else None)
+
+    jobs = flags.get("jobs") or engine.default_jobs()
+    return list(engine.ordered_map(survey, inventory.replicas, jobs))
+
+
+def _selected(inventory: Inventory, selection: Selection) -> Inventory:
+    """The inventory without the partitions that are not asked for; their files stay listed, as ignored."""
+    wanted = tuple(r for r in inventory.replicas if selection.wants(r.topic, r.partition))
+    if len(wanted) == len(inventory.replicas):
+        return inventory
+    if not wanted:
+        raise RequestError(
+            "no partition under the sources matches the filters",
+            advice="Run check without --topic, --topic-regex and --partition to see what is there.",
+        )
+    kept = {f.real for r in wanted for f in r.files}
+    dropped = {f.real for r in inventory.replicas for f in r.files} - kept
+    files = tuple(
+        replace(f, use=Use.IGNORED, reason="not selected") if f.real in dropped and f.use is Use.READ else f
+        for f in inventory.files
+    )
+    return replace(inventory, replicas=wanted, files=files)
+
+
+def _milliseconds(moment: dt.datetime | str | None) -> int | None:
+    if moment is None:
+        return None
+    at = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
+
+
+def make_policy(flags: Flags) -> Policy:
+    """The choices as one value.
+
+    Raises:
+        RequestError: a value is none of those allowed.
+    """
+    topic = flags.get("topic", ())
+    selection = Selection(
+        topics=frozenset([topic] if isinstance(topic, str) else topic),
+        topic_regex=flags.get("topic_regex"),
+        partition=flags.get("partition"),
+        from_offset=flags.get("from_offset"),
+        to_offset=flags.get("to_offset"),
+        from_timestamp=_milliseconds(flags.get("from_datetime")),
+        to_timestamp=_milliseconds(flags.get("to_datetime")),
+        internal=flags.get("internal", False),
+    )
+    try:
+        return Policy(
+            selection=selection,
+            include=frozenset(Include(name) for name in flags.get("include", ())),
+            isolation=Isolation(flags.get("isolation", "read_uncommitted")),
+            undecided=Undecided(flags.get("undecided", "withhold")),
+            prefer=flags.get("prefer"),
+            strict=flags.get("strict", False),
+            leader_epoch=flags.get("leader_epoch"),
+            topic_ids=dict(flags.get("topic_id", {})),
+            show_secrets=flags.get("show_secrets", False),
+        )
+    except ValueError as error:
+        raise RequestError(str(error)) from error

@@ -1,0 +1,62 @@
+"""The command `check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kafka_salvage.cli import options, progress
+
+
+@click.command("check", short_help="Dry-run integrity report; writes nothing to the sources.")
+@options.paths_argument
+@click.option("--deep", is_flag=True, help="Inflate and walk every record too.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
+@click.option(
+    "--mapfile",
+    "mapfile",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write a ddrescue map of each segment below DIR.",
+)
+@options.including
+@options.filters
+@options.running
+def command(
+    paths: tuple[str, ...],
+    deep: bool,
+    json_file: str | None,
+    mapfile: Path | None,
+    log_json: bool,
+    quiet: bool,
+    verbose: int,
+    **flags: Any,
+) -> int:
+    """Accounts for every byte and every offset under PATH..., and says what a salvage would give.
+
+    PATH is a broker's log dir, a tree that holds several, a partition directory or segment files; NAME=PATH names the
+    source. Also says what a broker start would destroy. Exit codes: see kafka-salvage --help.
+    """
+    from kafka_salvage import api
+    from kafka_salvage.cli import render
+    from kafka_salvage.integrity.document import dumps
+    from kafka_salvage.integrity.mapfile import write_maps
+
+    with progress.choose(flags.pop("progress"), log_json, quiet) as display:
+        report = api.check(paths, deep=deep, progress=display, **flags)
+    if mapfile is not None:
+        write_maps(report, mapfile)
+    document = report.to_dict()
+    if json_file == "-":
+        sys.stdout.write(dumps(document))
+    else:
+        if json_file is not None:
+            Path(json_file).write_text(dumps(document), encoding="utf-8")
+        render.report(document, paths=paths, verb="check", verbose=verbose)
+    if verbose:
+        click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
+    return int(report.exit_code)

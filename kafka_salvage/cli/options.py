@@ -1,0 +1,124 @@
+"""Option decorators that several commands share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class ByteSize(click.ParamType):
+    """Bytes: a number, with K, M, G or T (powers of 1024; `MiB` and `MB` mean the same here)."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Text to bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+        if not match:
+            self.fail(f"{value!r} is no size; write for example 512MiB or 2G", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class Moment(click.ParamType):
+    """ISO 8601 date and time; without a zone it is UTC."""
+
+    name = "datetime"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """Text to a datetime with a zone."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            moment = dt.datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no ISO 8601 date; write for example 2024-05-01T12:00:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def paths_argument(function: F) -> F:
+    """PATH…, taken literally so that NAME=PATH works."""
+    return click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.STRING)(function)
+
+
+def _regex(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise click.BadParameter(f"{value!r} is no regular expression: {error}") from error
+    return value
+
+
+def filters(function: F) -> F:
+    """What to select; filters select output, never analysis."""
+    return _stack(
+        click.option("--topic", "topic", multiple=True, metavar="T", help="Only this topic (literal; repeatable)."),
+        click.option("--topic-regex", metavar="R", callback=_regex, help="Only topics that match R as a whole."),
+        click.option("--partition", type=click.IntRange(min=0), help="Only this partition number."),
+        click.option("--from-offset", type=click.IntRange(min=0), help="From this offset on."),
+        click.option("--to-offset", type=click.IntRange(min=0), help="Up to this offset, not included."),
+        click.option("--from-datetime", type=Moment(), help="From this time on (ISO 8601; UTC without a zone)."),
+        click.option("--to-datetime", type=Moment(), help="Up to this time, not included."),
+        click.option("--internal", is_flag=True, help="Export internal topics too (they are always checked)."),
+    )(function)
+
+
+def running(function: F) -> F:
+    """How to run."""
+    return _stack(
+        click.option("--jobs", type=click.IntRange(min=1), help="Workers. Default: the cores."),
+        click.option("--memory", type=ByteSize(), default="512MiB", show_default=True, help="Memory to stay within."),
+        click.option(
+            "--inflate-ratio",
+            type=click.IntRange(min=1),
+            default=1024,
+            show_default=True,
+            help="A batch may inflate to this many times its stored bytes (64 MiB are always allowed).",
+        ),
+        click.option(
+            "--inflate-cap",
+            type=ByteSize(),
+            default="256MiB",
+            show_default=True,
+            help="No batch may inflate to more than this.",
+        ),
+        click.option("--progress/--no-progress", default=None, help="Progress on stderr. Default: on a terminal."),
+        click.option("--log-json", is_flag=True, help="Progress and messages as JSON lines on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+        click.option("-v", "--verbose", count=True, help="More on stderr; -vv adds tracebacks."),
+    )(function)
+
+
+def including(function: F) -> F:
+    """Choices that change what counts as recovered."""
+    return _stack(
+        click.option(
+            "--include",
+            multiple=True,
+            type=click.Choice(
+                ["trimmed", "deleted-topics", "deleted-segments", "stray", "future", "leftovers", "suspect"]
+            ),
+            help="Add what is left out by default (repeatable).",
+        ),
+        click.option("--prefer", metavar="NAME", help="The source whose copy is taken when several are there."),
+        click.option("--strict", is_flag=True, help="Believe no batch that its surroundings do not prove."),
+    )(function)
