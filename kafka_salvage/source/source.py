@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,14 @@ class Source(Protocol):
     @property
     def unreadable(self) -> tuple[ByteRange, ...]:
         """What could not be read so far, sorted, joined."""
+        ...
+
+    def fileno(self) -> int:
+        """A descriptor that gives exactly these bytes to ``pread``; -1 when there is none."""
+        ...
+
+    def data_ranges(self, start: int = 0, stop: int | None = None) -> Iterator[ByteRange]:
+        """The parts of ``[start, stop)`` that may hold anything but zeros, in order; the rest are holes."""
         ...
 
     def read_into(self, position: int, buffer: U8) -> int:
