@@ -1,1 +1,1 @@
-"""Bytes in, bytes out, output bounded; a missing library is a typed absence."""
+"""Codecs of record payloads: bytes in, bytes out, output bounded."""
