@@ -10,13 +10,7 @@ from kafka_salvage.cli.main import group
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-CODE = re.compile(r"""["']([a-z]+(?:-[a-z]+)+|unreadable|garbage)["']""")
-CONTRACT = """
-crc-mismatch length-past-end length-too-small bad-magic bad-attributes torn-tail zero-fill garbage offset-gap offset-overlap
-offset-backwards offset-repaired epoch-repaired epoch-backwards embedded-batch uncorroborated record-malformed
-count-mismatch inflate-failed inflate-limit codec-missing index-disagrees index-missing time-index-disagrees
-txn-index-disagrees snapshot-corrupt checkpoint-corrupt segment-missing name-disagrees foreign-format unreadable
-""".split()
+CONTRACT = ["crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "bad-attributes", "torn-tail", "zero-fill", "garbage", "offset-gap", "offset-overlap", "offset-backwards", "offset-repaired", "epoch-repaired", "epoch-backwards", "embedded-batch", "uncorroborated", "record-malformed", "count-mismatch", "inflate-failed", "inflate-limit", "codec-missing", "index-disagrees", "index-missing", "time-index-disagrees", "txn-index-disagrees", "snapshot-corrupt", "checkpoint-corrupt", "segment-missing", "name-disagrees", "foreign-format", "unreadable"]
 
 
 def _described() -> set[str]:

@@ -20,10 +20,12 @@ def _unpack(archive: Path) -> Path:
     if not target.is_dir():
         partial = target.with_name(f"{target.name}.{os.getpid()}.part")
         partial.mkdir(parents=True)
-        with archive.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-            # A pipe tarfile keeps holes of sparse files as holes.
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                tar.extractall(partial, filter="tar")
+        with (
+            archive.open("rb") as packed,
+            zstandard.ZstdDecompressor().stream_reader(packed) as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,  # keeps holes of sparse files as holes
+        ):
+            tar.extractall(partial, filter="tar")
         try:
             partial.rename(target)
         except OSError:  # another process was faster
