@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from kafka_salvage.plan.policy import Policy
+from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding, Verdict
@@ -80,8 +80,9 @@ class OffsetSpan:
 class Step:
     """Bytes of one segment that go to one destination.
 
-    Walking ``[start, stop)`` of the segment with the survey's patches gives whole batches only; those with base offsets
-    inside ``offsets`` are meant (a step never cuts a batch; `offsets` cuts records in record formats).
+    Walking ``[start, stop)`` of the segment with the survey's patches gives exactly the batches that are meant, whole.
+    ``offsets`` is what is wanted of them: the first batch may begin below it (a log start or a filter inside a batch);
+    formats of records cut there, segments keep the whole batch.
     """
 
     survey: SegmentSurvey
@@ -112,6 +113,25 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Available:
+    """Something intact that is not in the output, and the flag that adds it.
+
+    Attributes:
+        include: value of `--include`.
+        source: display name.
+        path: directory, relative to the source.
+        records: data records in it.
+        size: bytes of its batches.
+    """
+
+    include: Include
+    source: str
+    path: str
+    records: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionPlan:
     """All decisions on one partition (one incarnation).
 
@@ -123,8 +143,12 @@ class PartitionPlan:
         replicas: the surveys it was made from, live one first.
         log_start: first offset readers may see.
         epochs: (epoch, start offset) of the main line, derived from its batches.
-        leans_on_leftovers: output uses other than live files.
-        available: (Include flag, records or bytes) that the person could add.
+        leans_on_leftovers: output uses other than live files (those of topics deleted on purpose do not count).
+        findings: what only the view of the whole partition shows; those of the surveys stay with the surveys.
+        selected: the summary and the exit code count it: the person's filters want it, and its line is written
+            (an older incarnation that was not asked for is analysed, but neither counted nor written).
+        available: what the person could add, sorted.
+        unused: live copies that `--prefer` passed over; they are among ``replicas``, nothing is taken from them.
     """
 
     cluster_id: str | None
@@ -141,6 +165,9 @@ class PartitionPlan:
     epochs: tuple[tuple[int, int], ...]
     leans_on_leftovers: bool
     findings: tuple[Finding, ...] = ()
+    selected: bool = True
+    available: tuple[Available, ...] = ()
+    unused: tuple[ReplicaSurvey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

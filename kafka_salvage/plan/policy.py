@@ -73,7 +73,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The choices that a plan depends on."""
+    """The choices that a plan depends on.
+
+    Attributes:
+        tiered: topics known to have remote storage: what lies below their local log start is not missing.
+    """
 
     selection: Selection = Selection()
     include: frozenset[Include] = frozenset()
@@ -84,3 +88,4 @@ class Policy:
     leader_epoch: int | None = None
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     show_secrets: bool = False
+    tiered: frozenset[str] = frozenset()
