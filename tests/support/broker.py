@@ -1,0 +1,442 @@
+"""A real Kafka broker for tests: jars through Maven, one process per node, ended by its own id.
+
+The jars are copied once into a cache directory; afterwards everything runs offline. Nodes run in KRaft mode on free
+loopback ports: node 1 is controller and broker, further nodes are brokers only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+VERSION = "4.1.1"
+CLUSTER_ID = "c2FsdmFnZS10ZXN0cy0tMQ"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafka_salvage-tests"
+
+POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>kafka-salvage</groupId><artifactId>broker-jars</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+LOGGING = """rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = OUT
+appender.out.type = Console
+appender.out.name = OUT
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{HH:mm:ss.SSS} %p %m (%c{1})%n
+"""
+
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+SETTINGS: dict[str, str] = {
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "num.network.threads": "2",
+    "num.io.threads": "3",
+    "num.recovery.threads.per.data.dir": "2",
+    "auto.create.topics.enable": "false",
+    "log.retention.ms": "-1",
+    "log.cleaner.enable": "false",
+    "log.index.size.max.bytes": "65536",
+    "log.segment.delete.delay.ms": "86400000",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.segment.bytes": "1048576",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "broker.session.timeout.ms": "6000",
+    "broker.heartbeat.interval.ms": "500",
+    "replica.lag.time.max.ms": "5000",
+}
+"""A segment that a broker deletes stays on disk as `.deleted`, so that a test can see it."""
+
+
+class UnavailableError(RuntimeError):
+    """No broker can run here; says why."""
+
+
+class StartFailedError(RuntimeError):
+    """The broker ended, or was not ready in time."""
+
+
+def java() -> str:
+    """The `java` program, version 17 or newer.
+
+    Raises:
+        UnavailableError: there is none.
+    """
+    found = shutil.which("java")
+    if found is None:
+        raise UnavailableError("no java on the PATH")
+    text = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    match = re.search(r'version "(\d+)', text)
+    if match is None or int(match[1]) < 17:
+        raise UnavailableError(f"java 17 or newer is needed, found {text.splitlines()[:1]}")
+    return found
+
+
+def jars() -> Path:
+    """Directory with the jars of Kafka; downloads them at the first call.
+
+    Raises:
+        UnavailableError: neither the cache nor Maven gives them.
+    """
+    target = CACHE / f"kafka-{VERSION}"
+    if (target / f"kafka_2.13-{VERSION}.jar").is_file():
+        return target
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise UnavailableError(f"no mvn on the PATH, and no jars in {target}")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    partial.mkdir(parents=True)
+    try:
+        (partial / "pom.xml").write_text(POM)
+        command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
+        done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False, timeout=1200)
+        if done.returncode:
+            raise UnavailableError(f"maven could not fetch Kafka {VERSION}: {(done.stdout + done.stderr)[-400:]}")
+        with contextlib.suppress(OSError):  # another process was faster
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def run_tool(main: str, *arguments: str, directory: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    """Runs one of Kafka's own programs.
+
+    Args:
+        main: class, e.g. ``kafka.tools.DumpLogSegments``.
+        arguments: for it.
+        directory: where its logging settings are put.
+        timeout: seconds.
+    """
+    settings = directory / "quiet.properties"
+    settings.write_text("rootLogger.level = OFF\n")
+    command = [java(), "-Xmx256m", *JVM, f"-Dlog4j2.configurationFile={settings}", "-cp", f"{jars()}/*", main]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=timeout)
+
+
+@dataclass
+class Node:
+    """One Kafka process with one log directory.
+
+    Attributes:
+        root: directory of its settings and log; the log directory is ``root / "data"``.
+        number: node id; 1 is also the controller.
+        ports: node id -> (client port, controller port) of all nodes.
+        extra: settings on top of `SETTINGS`.
+    """
+
+    root: Path
+    number: int
+    ports: Mapping[int, tuple[int, int]]
+    extra: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """The log directory."""
+        return self.root / "data"
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.ports[self.number][0]}"
+
+    @property
+    def output(self) -> Path:
+        """What the process printed, over all its starts."""
+        return self.root / "output.log"
+
+    def settings(self) -> dict[str, str]:
+        """Its server.properties."""
+        client, control = self.ports[self.number]
+        listeners = f"PLAINTEXT://127.0.0.1:{client}"
+        if self.number == 1:
+            listeners += f",CONTROLLER://127.0.0.1:{control}"
+        return {
+            **SETTINGS,
+            "process.roles": "broker,controller" if self.number == 1 else "broker",
+            "node.id": str(self.number),
+            "controller.quorum.voters": f"1@127.0.0.1:{self.ports[1][1]}",
+            "listeners": listeners,
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client}",
+            "log.dirs": str(self.data),
+            **self.extra,
+        }
+
+    def format(self) -> None:
+        """Writes its settings and an empty log directory."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / "server.properties"
+        path.write_text("".join(f"{k}={v}\n" for k, v in self.settings().items()))
+        (self.root / "logging.properties").write_text(LOGGING)
+        done = run_tool("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(path), directory=self.root)
+        if done.returncode:
+            raise StartFailedError(f"format: {done.stdout}{done.stderr}")
+
+    def start(self, timeout: float = 120) -> str:
+        """Starts the process and waits until it serves.
+
+        Returns:
+            what it printed while it started.
+
+        Raises:
+            StartFailedError: it ended or was not ready in time (it is ended then).
+        """
+        if self.process is not None:
+            raise StartFailedError("it runs already")
+        before = self.output.stat().st_size if self.output.exists() else 0
+        logging = f"-Dlog4j2.configurationFile={self.root / 'logging.properties'}"
+        command = [java(), "-Xms64m", "-Xmx256m", *JVM, logging, "-cp", f"{jars()}/*", "kafka.Kafka"]
+        with self.output.open("ab") as stream:
+            self.process = subprocess.Popen(
+                [*command, str(self.root / "server.properties")],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait(before, timeout)
+        except BaseException:
+            self.kill()
+            raise
+        return self._since(before)
+
+    def _since(self, position: int) -> str:
+        with self.output.open("rb") as stream:
+            stream.seek(position)
+            return stream.read().decode(errors="replace")
+
+    def _wait(self, before: int, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while "Kafka Server started" not in self._since(before):
+            if self.process is None or self.process.poll() is not None:
+                raise StartFailedError(self._since(before))
+            if time.monotonic() > deadline:
+                raise StartFailedError(f"not ready after {timeout} s:\n{self._since(before)}")
+            time.sleep(0.1)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Ends it as a power failure would."""
+        self._signal(signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(30)
+        self.process = None
+
+    def stop(self) -> None:
+        """Ends it in an orderly way; what does not end is killed."""
+        self._signal(signal.SIGTERM)
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(60)
+        self.kill()
+
+
+class Cluster:
+    """Some nodes under one directory; leaves no process behind.
+
+    Args:
+        root: an empty directory.
+        nodes: how many.
+        extra: settings on top of `SETTINGS`.
+    """
+
+    def __init__(self, root: Path, nodes: int = 1, extra: Mapping[str, str] | None = None) -> None:
+        free = free_ports(2 * nodes)
+        ports = {n: (free[2 * n - 2], free[2 * n - 1]) for n in range(1, nodes + 1)}
+        self.nodes = {n: Node(root / f"node-{n}", n, ports, dict(extra or {})) for n in ports}
+
+    def __enter__(self) -> Cluster:
+        for node in self.nodes.values():
+            node.format()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for node in reversed(self.nodes.values()):
+            node.kill()
+
+    def start(self) -> None:
+        """Starts all nodes."""
+        for node in self.nodes.values():
+            node.start()
+
+    @property
+    def first(self) -> Node:
+        """Node 1."""
+        return self.nodes[1]
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return self.first.address
+
+    def admin(self) -> AdminClient:
+        """An administration client."""
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+
+    def create(self, topic: str, partitions: int = 1, replicas: Mapping[int, Sequence[int]] | None = None) -> None:
+        """Creates a topic that keeps everything.
+
+        Args:
+            topic: its name.
+            partitions: how many.
+            replicas: partition -> node ids; all on node 1 without.
+        """
+        self.create_all({topic: partitions}, replicas)
+
+    def create_all(self, topics: Mapping[str, int], replicas: Mapping[int, Sequence[int]] | None = None) -> None:
+        """Creates several topics at once (name -> partitions), see `create`."""
+        settings = {"retention.ms": "-1"}
+        wanted = [
+            NewTopic(
+                name,
+                num_partitions=count,
+                replica_assignment=[list((replicas or {}).get(p, [1])) for p in range(count)],
+                config=settings,
+            )
+            for name, count in topics.items()
+        ]
+        admin = self.admin()  # must outlive its futures
+        for made in admin.create_topics(wanted, operation_timeout=30).values():
+            made.result(60)
+        directories = [self.first.data / f"{name}-{p}" for name, count in topics.items() for p in range(count)]
+        until(lambda: all((d / "partition.metadata").is_file() for d in directories), "partition directories")
+
+    def produce(self, topic: str, partition: int, records: Sequence[Mapping[str, Any]], **settings: Any) -> None:
+        """Sends records (``key``, ``value``, ``headers``, ``timestamp``) and waits for their acknowledgement."""
+        failures: list[Any] = []
+        producer = Producer({"bootstrap.servers": self.address, "log_level": 0, "linger.ms": 5, **settings})
+        for record in records:
+            producer.produce(
+                topic, partition=partition, on_delivery=lambda e, _: failures.append(e) if e else None, **record
+            )
+        if producer.flush(60) or failures:
+            raise RuntimeError(f"not delivered: {failures[:3]}")
+
+    def consume(self, topic: str, partition: int, isolation: str = "read_uncommitted") -> list[Any]:
+        """All messages of a partition, from its beginning to its end; CRCs are checked by the client."""
+        with self._consumer(isolation) as consumer:
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            messages: list[Any] = []
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                message = consumer.poll(1.0)
+                if message is None:
+                    continue
+                error = message.error()
+                if error is not None:
+                    if error.name() == "_PARTITION_EOF":
+                        return messages
+                    if not error.retriable():
+                        raise RuntimeError(f"{topic}-{partition}: {error}")
+                    continue
+                messages.append(message)
+        raise TimeoutError(f"{topic}-{partition}: no end after {len(messages)} messages")
+
+    def offsets(self, topic: str, partition: int) -> tuple[int, int]:
+        """(log start offset, high watermark)."""
+        with self._consumer("read_uncommitted") as consumer:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            return int(low), int(high)
+
+    def in_sync(self, topic: str, partition: int) -> list[int]:
+        """Node ids of the in-sync replicas."""
+        return sorted(self.admin().list_topics(topic, timeout=30).topics[topic].partitions[partition].isrs)
+
+    @contextlib.contextmanager
+    def _consumer(self, isolation: str) -> Iterator[Consumer]:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.address,
+                "group.id": "tests",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "check.crcs": True,
+                "fetch.wait.max.ms": 50,
+                "isolation.level": isolation,
+                "log_level": 0,
+            }
+        )
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+
+def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Waits for a condition.
+
+    Raises:
+        TimeoutError: it does not come true.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not after {timeout} s")
+        time.sleep(0.1)
+
+
+def forget_partition(data: Path, topic: str, partition: int) -> None:
+    """Takes one partition's lines out of the checkpoint files of a stopped broker's log directory."""
+    for name in (
+        "recovery-point-offset-checkpoint",
+        "replication-offset-checkpoint",
+        "log-start-offset-checkpoint",
+        "cleaner-offset-checkpoint",
+    ):
+        set_checkpoint(data / name, topic, partition, None)
+
+
+def set_checkpoint(path: Path, topic: str, partition: int, offset: int | None) -> None:
+    """Sets (or with None removes) one line of a checkpoint file."""
+    lines = path.read_text().splitlines()[2:] if path.exists() else []
+    kept = [line for line in lines if line.rsplit(" ", 1)[0] != f"{topic} {partition}"]
+    if offset is not None:
+        kept.append(f"{topic} {partition} {offset}")
+    path.write_text("\n".join(["0", str(len(kept)), *kept]) + "\n")
