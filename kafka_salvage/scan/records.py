@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from kafka_salvage.scan.batches import I8, I32, I64, BatchTable
+from kafka_salvage.scan.faults import sentence
 from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.payloads import Piece, pieces
 from kafka_salvage.source.source import U8, Source
+from kafka_salvage.vector.columns import (
+    ANSWER_FAULT,
+    ANSWER_FIRST,
+    ANSWER_INNER_FIRST,
+    ANSWER_INNER_LAST,
+    ANSWER_LAST,
+    ANSWER_RECORD,
+    COUNT_FAULTS,
+    HEADER_COLUMNS,
+    RECORD_COLUMNS,
+)
+from kafka_salvage.vector.records import decode_columns
+from kafka_salvage.wire.compression.registry import CodecMissing, InflateFailed, InflateLimit, UnknownCodec
 
 
 class Outcome(IntEnum):
@@ -68,16 +85,52 @@ class RecordTable:
         return f"RecordTable({len(self)} records, offsets {int(self.offset[0])}..{int(self.offset[-1])})"
 
     def row(self, index: int) -> dict[str, Any]:
-        """One record: offset, timestamp, timestamp_type, sequence, key, value, headers (bytes or None)."""
-        raise NotImplementedError  # the scan work package
+        """One record: offset, timestamp, timestamp_type, sequence, key, value, headers (bytes or None).
+
+        ``headers`` is a list of (key, value) pairs in order.
+        """
+        at = range(len(self))[index]
+        headers = range(int(self.header_first[at]), int(self.header_first[at + 1]))
+        return {
+            "offset": int(self.offset[at]),
+            "timestamp": int(self.timestamp[at]),
+            "timestamp_type": int(self.timestamp_type[at]),
+            "sequence": int(self.sequence[at]),
+            "key": self._bytes(int(self.key_start[at]), int(self.key_size[at])),
+            "value": self._bytes(int(self.value_start[at]), int(self.value_size[at])),
+            "headers": [
+                (
+                    self._bytes(int(self.header_key_start[h]), int(self.header_key_size[h])),
+                    self._bytes(int(self.header_value_start[h]), int(self.header_value_size[h])),
+                )
+                for h in headers
+            ],
+        }
+
+    def _bytes(self, start: int, size: int) -> bytes | None:
+        return None if size < 0 else self.data[start : start + size].tobytes()
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """All records as `row` gives them."""
         return [self.row(i) for i in range(len(self))]
 
     def take(self, which: Any) -> RecordTable:
-        """Records chosen by a slice, mask or index array (header columns are re-gathered)."""
-        raise NotImplementedError  # the scan work package
+        """Records chosen by a slice, mask or index array (header columns are re-gathered; ``data`` is shared)."""
+        chosen = np.arange(len(self))[which]
+        first = self.header_first[chosen]
+        count = self.header_first[chosen + 1] - first
+        new_first = np.concatenate([np.zeros(1, np.int64), np.cumsum(count, dtype=np.int64)])
+        header = np.repeat(first - new_first[:-1], count) + np.arange(new_first[-1])
+        columns = {name: getattr(self, name)[chosen] for name in RECORD_COLUMNS if name != "header_first"}
+        columns.update((name, getattr(self, name)[header]) for name in HEADER_COLUMNS)
+        return RecordTable(batches=self.batches, data=self.data, header_first=new_first, **columns)
+
+    @classmethod
+    def empty(cls, batches: BatchTable | None = None) -> RecordTable:
+        """A table without records."""
+        columns: dict[str, Any] = {name: np.empty(0, kind) for name, kind in (RECORD_COLUMNS | HEADER_COLUMNS).items()}
+        columns["header_first"] = np.zeros(1, np.int64)
+        return cls(BatchTable.empty() if batches is None else batches, np.empty(0, np.uint8), **columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,11 +142,51 @@ class Decoded:
             with base_offset, last_offset and record_count of wrappers resolved.
         outcome: `Outcome` per batch.
         detail: one sentence for each batch that is not OK, by row.
+        inner_first, inner_last: offsets as stored in the first and last inner message of a wrapper that is OK, else -1.
+            ``record_count`` tells how many there are: enough to see a set that lost its end (relative offsets that start
+            at 0, fewer than expected).
     """
 
     table: RecordTable
     outcome: I8
     detail: dict[int, str]
+    inner_first: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    inner_last: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+_CODEC_OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
+    (CodecMissing, Outcome.CODEC_MISSING),
+    (InflateLimit, Outcome.INFLATE_LIMIT),
+    (UnknownCodec, Outcome.UNKNOWN_CODEC),
+    (InflateFailed, Outcome.INFLATE_FAILED),
+)
+
+
+def _why(reason: ValueError) -> Outcome:
+    return next((outcome for kind, outcome in _CODEC_OUTCOMES if isinstance(reason, kind)), Outcome.RECORD_MALFORMED)
+
+
+def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
+    columns, answers = decode_columns(piece.data, piece.jobs)
+    fault = answers[:, ANSWER_FAULT]
+    outcome = np.full(len(answers), Outcome.OK, np.int8)
+    detail: dict[int, str] = {}
+    for row in np.flatnonzero(fault).tolist():
+        outcome[row] = Outcome.COUNT_MISMATCH if int(fault[row]) in COUNT_FAULTS else Outcome.RECORD_MALFORMED
+        detail[row] = sentence(answers[row])
+    for row, reason in piece.failed.items():
+        outcome[row] = _why(reason)
+        detail[row] = str(reason)
+    inside = batches.is_wrapper & (outcome == Outcome.OK)
+    if inside.any():
+        batches = batches.replace(
+            base_offset=np.where(inside, answers[:, ANSWER_FIRST], batches.base_offset),
+            last_offset=np.where(inside, answers[:, ANSWER_LAST], batches.last_offset),
+            record_count=np.where(inside, answers[:, ANSWER_RECORD], batches.record_count).astype(np.int32),
+        )
+    table = RecordTable(batches=batches, data=piece.data, **columns.filled())
+    inner = [np.where(inside, answers[:, slot], -1) for slot in (ANSWER_INNER_FIRST, ANSWER_INNER_LAST)]
+    return Decoded(table, outcome, dict(sorted(detail.items())), *inner)
 
 
 def decode(
@@ -101,6 +194,17 @@ def decode(
 ) -> Iterator[Decoded]:
     """Decodes batches (in file order) to columns, in pieces of about ``chunk`` bytes of payload.
 
-    The CRC is not checked again. Memory: one piece, or one batch when that is larger (bounded by ``limits``).
+    The CRC is not checked again. Memory: one piece, or one batch when that is larger (bounded by ``limits``). Batches need
+    not touch each other. A batch gives all of its records or, with an outcome and a sentence, none; it never stops others.
+
+    Args:
+        source: where the bytes are.
+        batches: rows to decode; positions are trusted only as far as the file reaches.
+        limits: bounds on decompression.
+        chunk: bytes of payload per piece.
+
+    Yields:
+        One `Decoded` for each piece, together all rows in order.
     """
-    raise NotImplementedError  # the scan work package
+    for piece in pieces(source, batches, limits or Limits(), chunk):
+        yield _decode_piece(piece, batches.take(slice(piece.rows.start, piece.rows.stop)))
