@@ -34,6 +34,7 @@ def lowered(function: Callable[..., Any], emit: Emit, operands: int, *, result: 
         result: int64, or none for a procedure.
     """
     typers: dict[int, Callable[..., Any]] = {
+        0: lambda: result,
         1: lambda a: result,
         2: lambda a, b: result,
         3: lambda a, b, c: result,
@@ -173,6 +174,24 @@ lowered(store_32, _store(WORD), 2, result=types.none)
 lowered(store_64, _store(LONG), 2, result=types.none)
 lowered(copy, _emit_move, 3, result=types.none)
 lowered(pread, _emit_pread, 4)
+
+
+def embedded(data: bytes) -> Callable[[], int]:
+    """A function that gives the address of a constant copy of ``data``, in kernels (part of the code) and in Python."""
+    kept = aligned_buffer(len(data), 64)
+    kept[:] = np.frombuffer(data, np.uint8)
+
+    def address() -> int:
+        return address_of(kept)
+
+    def emit(builder: Any, _args: list[Any]) -> Any:
+        kind = ir.ArrayType(BYTE, len(data))
+        value = cgutils.global_constant(builder.module, "embedded", ir.Constant(kind, bytearray(data)))
+        value.align = 64
+        return builder.ptrtoint(value, LONG)
+
+    lowered(address, emit, 0)
+    return address
 
 
 def address_of(array: npt.NDArray[Any]) -> int:

@@ -1,0 +1,138 @@
+"""CRC: CRC-32C (magic 2) and zlib's CRC-32 (magic 0 and 1), by the fastest kernels that the target CPU can run.
+
+Two ways in: `castagnoli_of`, `zlib_of` and the ``…_add`` functions are for kernels and take addresses; `crc32c`, `crc32` and
+their ``_table`` twins are for Python and take buffers. The table twins share no instruction and no constant with the fast
+ones: they are the second witness before a batch is condemned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kafka_salvage.vector import summing
+from kafka_salvage.vector.cache import inner, kernel
+from kafka_salvage.vector.pointers import address_of
+from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, ZLIB, Polynomial
+from kafka_salvage.vector.target import available, crc_variant, target
+
+Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
+
+castagnoli_multiply = summing.make_multiply(CASTAGNOLI)
+zlib_multiply = summing.make_multiply(ZLIB)
+castagnoli_power = summing.make_power(CASTAGNOLI, castagnoli_multiply)
+zlib_power = summing.make_power(ZLIB, zlib_multiply)
+_castagnoli_table = summing.make_table(CASTAGNOLI)
+_zlib_table = summing.make_table(ZLIB)
+
+
+def _narrow(polynomial: Polynomial, variant: str, table: summing.Update) -> summing.Update:
+    if variant == "clmul":
+        return summing.make_clmul(polynomial, table)
+    if variant == "sse42" and (polynomial is CASTAGNOLI or target()[0] == "aarch64"):
+        return summing.make_words(polynomial)
+    return table
+
+
+def _chosen(
+    polynomial: Polynomial, table: summing.Update, multiply: Callable[[int, int], int], power: Callable[[int], int]
+) -> tuple[summing.Update, Callable[[int, int], int]]:
+    """(add to a register, finished CRC of a range) in the variant in use."""
+    if crc_variant() == "avx512":
+        from_ones, from_zero = summing.make_wide(polynomial)
+
+        @inner
+        def add(register: int, address: int, size: int) -> int:
+            return from_zero(address, size) ^ multiply(register, power(size))
+
+        @inner
+        def whole(address: int, size: int) -> int:
+            return from_ones(address, size) ^ MASK
+
+        return add, whole
+    update = _narrow(polynomial, crc_variant(), table)
+
+    @inner
+    def narrow_whole(address: int, size: int) -> int:
+        return update(MASK, address, size) ^ MASK
+
+    return update, narrow_whole
+
+
+castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, _castagnoli_table, castagnoli_multiply, castagnoli_power)
+zlib_add, zlib_of = _chosen(ZLIB, _zlib_table, zlib_multiply, zlib_power)
+
+
+@kernel
+def _fast(castagnoli: bool, value: int, address: int, size: int) -> int:
+    if value == 0:
+        return castagnoli_of(address, size) if castagnoli else zlib_of(address, size)
+    register = value ^ MASK
+    added = castagnoli_add(register, address, size) if castagnoli else zlib_add(register, address, size)
+    return added ^ MASK
+
+
+@kernel
+def _plain(castagnoli: bool, value: int, address: int, size: int) -> int:
+    register = value ^ MASK
+    added = _castagnoli_table(register, address, size) if castagnoli else _zlib_table(register, address, size)
+    return added ^ MASK
+
+
+@kernel
+def _moved(castagnoli: bool, value: int, size: int) -> int:
+    if castagnoli:
+        return castagnoli_multiply(value, castagnoli_power(size))
+    return zlib_multiply(value, zlib_power(size))
+
+
+def _run(way: Callable[[bool, int, int, int], int], castagnoli: bool, data: Buffer, value: int) -> int:
+    array = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    return int(way(castagnoli, value, address_of(array), array.nbytes))
+
+
+def crc32c(data: Buffer, value: int = 0) -> int:
+    """CRC-32C of ``data``, or of what ``value`` is the CRC of, followed by ``data``."""
+    return _run(_fast, True, data, value)
+
+
+def crc32(data: Buffer, value: int = 0) -> int:
+    """The CRC-32 of zlib over ``data``, or of what ``value`` is the CRC of, followed by ``data``."""
+    return _run(_fast, False, data, value)
+
+
+def crc32c_table(data: Buffer, value: int = 0) -> int:
+    """`crc32c` by tables alone: an independent witness."""
+    return _run(_plain, True, data, value)
+
+
+def crc32_table(data: Buffer, value: int = 0) -> int:
+    """`crc32` by tables alone: an independent witness."""
+    return _run(_plain, False, data, value)
+
+
+def crc32c_combine(first: int, second: int, size: int) -> int:
+    """CRC-32C of two pieces from theirs; ``size`` is the second one's length in bytes."""
+    return int(_moved(True, first, size)) ^ second
+
+
+def crc32_combine(first: int, second: int, size: int) -> int:
+    """The CRC-32 of zlib of two pieces from theirs; ``size`` is the second one's length in bytes."""
+    return int(_moved(False, first, size)) ^ second
+
+
+__all__ = [
+    "available",
+    "crc32",
+    "crc32_combine",
+    "crc32_table",
+    "crc32c",
+    "crc32c_combine",
+    "crc32c_table",
+    "crc_variant",
+]

@@ -1,0 +1,206 @@
+"""Vector: 128- and 512-bit registers for carry-less multiplication, and the CPU's CRC instructions, as kernel functions.
+
+Strategy: every function here exists in kernels only (called from plain Python it raises); what runs without Numba is the
+table variant. A register holds 64-bit words, the earlier bytes of the message in the lower word. The instruction behind each
+name is chosen when the kernel is compiled, by `target`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import lower_builtin, models, register_model, type_callable
+
+from kafka_salvage.vector.pointers import BYTE, LONG, WORD, lowered
+from kafka_salvage.vector.target import target
+
+BIT = ir.IntType(1)
+WIDE = ir.IntType(128)
+X2, X8 = ir.VectorType(LONG, 2), ir.VectorType(LONG, 8)
+B16, B64 = ir.VectorType(BYTE, 16), ir.VectorType(BYTE, 64)
+
+
+class _Register(types.Type):
+    def __init__(self, name: str, kind: Any) -> None:
+        self.kind = kind
+        super().__init__(name=name)
+
+
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, frontend: Any) -> None:
+        super().__init__(manager, frontend, frontend.kind)
+
+
+register_model(_Register)(_Model)
+R128, R512 = _Register("R128", X2), _Register("R512", X8)
+Emit = Callable[[Any, list[Any]], Any]
+
+
+def _only_in_kernels(*_args: Any) -> Any:
+    raise NotImplementedError("vector registers exist in compiled kernels only")
+
+
+def _function(name: str, signature: tuple[Any, ...], emit: Emit) -> Any:
+    """A new kernel function: ``signature`` is the result's type, then the operands'."""
+
+    def stub(*args: Any) -> Any:
+        return _only_in_kernels(*args)
+
+    stub.__name__ = stub.__qualname__ = name
+    result, operands = signature[0], signature[1:]
+    typers: dict[int, Callable[..., Any]] = {
+        1: lambda a: result,
+        2: lambda a, b: result,
+        3: lambda a, b, c: result,
+    }
+
+    def typing(context: Any) -> Any:
+        return typers[len(operands)]
+
+    def lower(context: Any, builder: Any, given: Any, args: Any) -> Any:
+        pairs = zip(args, given.args, operands, strict=True)
+        return emit(builder, [a if isinstance(w, _Register) else context.cast(builder, a, t, w) for a, t, w in pairs])
+
+    type_callable(stub)(typing)
+    lower_builtin(stub, *[t if isinstance(t, _Register) else types.Integer for t in operands])(lower)
+    return stub
+
+
+def _arm() -> bool:
+    return target()[0] == "aarch64"
+
+
+def _intrinsic(builder: Any, name: str, result: Any, operands: list[Any]) -> Any:
+    kind = ir.FunctionType(result, [o.type for o in operands])
+    found = builder.module.globals.get(name)
+    return builder.call(found or ir.Function(builder.module, kind, name), operands)
+
+
+def _lane(builder: Any, vector: Any, index: int) -> Any:
+    return builder.extract_element(vector, ir.Constant(WORD, index))
+
+
+def _load(kind: Any) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        return builder.load(builder.inttoptr(args[0], kind.as_pointer()), align=1)
+
+    return emit
+
+
+def _pair(builder: Any, low: Any, high: Any) -> Any:
+    vector = builder.insert_element(ir.Constant(X2, ir.Undefined), low, ir.Constant(WORD, 0))
+    return builder.insert_element(vector, high, ir.Constant(WORD, 1))
+
+
+def _fourfold(builder: Any, args: list[Any]) -> Any:
+    pair = _pair(builder, *args)
+    return builder.shuffle_vector(pair, pair, ir.Constant(ir.VectorType(WORD, 8), [0, 1] * 4))
+
+
+def _multiply_128(builder: Any, a: Any, b: Any, lane: int) -> Any:
+    """Carry-less product of word ``lane`` of both."""
+    if _arm():
+        words = [_lane(builder, a, lane), _lane(builder, b, lane)]
+        return builder.bitcast(_intrinsic(builder, "llvm.aarch64.neon.pmull64", B16, words), X2)
+    chosen = ir.Constant(BYTE, 0x11 * lane)
+    return _intrinsic(builder, "llvm.x86.pclmulqdq", X2, [a, b, chosen])
+
+
+def _fold_128(builder: Any, args: list[Any]) -> Any:
+    x, k, following = args
+    low, high = _multiply_128(builder, x, k, 0), _multiply_128(builder, x, k, 1)
+    return builder.xor(builder.xor(low, high), following)
+
+
+def _fold_512(builder: Any, args: list[Any]) -> Any:
+    x, k, following = args
+    low, high = (_intrinsic(builder, "llvm.x86.pclmulqdq.512", X8, [x, k, ir.Constant(BYTE, c)]) for c in (0x00, 0x11))
+    return builder.xor(builder.xor(low, high), following)
+
+
+def _load_right(builder: Any, args: list[Any]) -> Any:
+    address, count = args
+    ones = ir.Constant(LONG, -1)
+    mask = builder.bitcast(builder.shl(ones, builder.sub(ir.Constant(LONG, 64), count)), ir.VectorType(BIT, 64))
+    pointer = builder.inttoptr(address, B64.as_pointer())
+    kind = ir.FunctionType(B64, [pointer.type, WORD, mask.type, B64])
+    name = "llvm.masked.load.v64i8.p0"
+    load = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.bitcast(builder.call(load, [pointer, ir.Constant(WORD, 1), mask, ir.Constant(B64, None)]), X8)
+
+
+def _quarter(index: int) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        lanes = ir.Constant(ir.VectorType(WORD, 2), [2 * index, 2 * index + 1])
+        return builder.shuffle_vector(args[0], args[0], lanes)
+
+    return emit
+
+
+def _shifted(builder: Any, args: list[Any]) -> Any:
+    """Moves a register's bytes up by ``count`` places, zeros in front (a 128-bit shift)."""
+    vector, count = args
+    wide = builder.bitcast(vector, WIDE)
+    bits = builder.zext(builder.shl(count, ir.Constant(LONG, 3)), WIDE)
+    return builder.bitcast(builder.shl(wide, bits), X2)
+
+
+def _clmul(lane: int) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        zero = ir.Constant(LONG, 0)
+        a, b = (_pair(builder, word, zero) for word in args)
+        return _lane(builder, _multiply_128(builder, a, b, 0), lane)
+
+    return emit
+
+
+def _step(castagnoli: bool, size: int) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        state, data = args
+        if _arm():
+            name = f"llvm.aarch64.crc32{'c' if castagnoli else ''}{'x' if size == 8 else 'b'}"
+            operands = [builder.trunc(state, WORD), data if size == 8 else builder.trunc(data, WORD)]
+            return builder.zext(_intrinsic(builder, name, WORD, operands), LONG)
+        if size == 8:
+            return _intrinsic(builder, "llvm.x86.sse42.crc32.64.64", LONG, [state, data])
+        operands = [builder.trunc(state, WORD), builder.trunc(data, BYTE)]
+        return builder.zext(_intrinsic(builder, "llvm.x86.sse42.crc32.32.8", WORD, operands), LONG)
+
+    return emit
+
+
+def _shift_right(builder: Any, args: list[Any]) -> Any:
+    return builder.lshr(args[0], args[1])
+
+
+def shift_right(value: int, bits: int) -> int:
+    """Logical shift of a 64-bit word."""
+    return (value & (1 << 64) - 1) >> bits
+
+
+lowered(shift_right, _shift_right, 2)
+I = types.int64  # noqa: E741 # reads like the signature it is
+load_128 = _function("load_128", (R128, I), _load(X2))
+load_512 = _function("load_512", (R512, I), _load(X8))
+load_right = _function("load_right", (R512, I, I), _load_right)
+"""(address - (64 - count), count): the last ``count`` (1..64) of these 64 bytes; the others are not touched, and zero."""
+pair = _function("pair", (R128, I, I), lambda b, a: _pair(b, *a))
+fourfold = _function("fourfold", (R512, I, I), _fourfold)
+xor_512 = _function("xor_512", (R512, R512, R512), lambda b, a: b.xor(*a))
+xor_128 = _function("xor_128", (R128, R128, R128), lambda b, a: b.xor(*a))
+fold_128 = _function("fold_128", (R128, R128, R128, R128), _fold_128)
+"""(x, constant, following): x moved onto the register that follows it."""
+fold_512 = _function("fold_512", (R512, R512, R512, R512), _fold_512)
+quarters = tuple(_function(f"quarter_{i}", (R128, R512), _quarter(i)) for i in range(4))
+shifted = _function("shifted", (R128, R128, I), _shifted)
+low_word = _function("low_word", (I, R128), lambda b, a: _lane(b, a[0], 0))
+high_word = _function("high_word", (I, R128), lambda b, a: _lane(b, a[0], 1))
+clmul_low = _function("clmul_low", (I, I, I), _clmul(0))
+clmul_high = _function("clmul_high", (I, I, I), _clmul(1))
+crc32c_step = _function("crc32c_step", (I, I, I), _step(castagnoli=True, size=8))
+crc32c_byte = _function("crc32c_byte", (I, I, I), _step(castagnoli=True, size=1))
+crc32_step = _function("crc32_step", (I, I, I), _step(castagnoli=False, size=8))
+crc32_byte = _function("crc32_byte", (I, I, I), _step(castagnoli=False, size=1))

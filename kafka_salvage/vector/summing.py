@@ -1,0 +1,251 @@
+"""Summing: one function per variant that adds bytes to a CRC register. `crc` chooses among them.
+
+Each maker takes a `Polynomial` and gives ``update(register, address, size) -> register`` for kernels.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from kafka_salvage.vector import simd
+from kafka_salvage.vector.cache import inner, outlined
+from kafka_salvage.vector.pointers import embedded, load_i64, load_u8, load_u32
+from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, ONE, Polynomial
+
+Update = Callable[[int, int, int], int]
+STREAM = 512
+"""Bytes of each of the three streams that the CRC instructions work on at once."""
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def make_multiply(polynomial: Polynomial) -> Callable[[int, int], int]:
+    """``multiply(a, b)`` modulo the generator: 32 steps without a branch, under 40 ns."""
+    reflected = polynomial.reflected
+
+    @outlined
+    def multiply(a: int, b: int) -> int:
+        product = 0
+        for _ in range(32):
+            product ^= b & -(a >> 31 & 1)
+            a = a << 1 & MASK
+            b = b >> 1 ^ (reflected & -(b & 1))
+        return product
+
+    return multiply
+
+
+def make_power(polynomial: Polynomial, multiply: Callable[[int, int], int]) -> Callable[[int], int]:
+    """``power(size)`` = x^(8 · size): what a register is multiplied by when ``size`` zero bytes follow."""
+    squares = embedded(polynomial.squares())
+
+    @outlined
+    def power(size: int) -> int:
+        result = ONE
+        table = squares()
+        while size > 0:
+            if size & 1:
+                result = multiply(result, load_u32(table))
+            size >>= 1
+            table += 4
+        return result
+
+    return power
+
+
+def make_table(polynomial: Polynomial) -> Update:
+    """Slicing by 8: plain arithmetic, right on any little-endian machine; the second witness."""
+    tables = embedded(polynomial.packed_tables())
+
+    @outlined
+    def update(register: int, address: int, size: int) -> int:
+        t = tables()
+        while size >= 8:
+            a = register ^ load_u32(address)
+            b = load_u32(address + 4)
+            early = load_u32(t + 7168 + 4 * (a & 0xFF)) ^ load_u32(t + 6144 + 4 * (a >> 8 & 0xFF))
+            early ^= load_u32(t + 5120 + 4 * (a >> 16 & 0xFF)) ^ load_u32(t + 4096 + 4 * (a >> 24))
+            late = load_u32(t + 3072 + 4 * (b & 0xFF)) ^ load_u32(t + 2048 + 4 * (b >> 8 & 0xFF))
+            late ^= load_u32(t + 1024 + 4 * (b >> 16 & 0xFF)) ^ load_u32(t + 4 * (b >> 24))
+            register = early ^ late
+            address += 8
+            size -= 8
+        while size > 0:
+            register = register >> 8 ^ load_u32(t + 4 * ((register ^ load_u8(address)) & 0xFF))
+            address += 1
+            size -= 1
+        return register
+
+    return update
+
+
+def make_words(polynomial: Polynomial) -> Update:
+    """The CPU's CRC instruction over three interleaved streams."""
+    once, twice = embedded(polynomial.shift_tables(STREAM)), embedded(polynomial.shift_tables(2 * STREAM))
+    castagnoli = polynomial is CASTAGNOLI
+    step = simd.crc32c_step if castagnoli else simd.crc32_step
+    byte = simd.crc32c_byte if castagnoli else simd.crc32_byte
+
+    @inner
+    def moved(table: int, register: int) -> int:
+        early = load_u32(table + 4 * (register & 0xFF)) ^ load_u32(table + 1024 + 4 * (register >> 8 & 0xFF))
+        late = load_u32(table + 2048 + 4 * (register >> 16 & 0xFF)) ^ load_u32(table + 3072 + 4 * (register >> 24))
+        return early ^ late
+
+    @outlined
+    def update(register: int, address: int, size: int) -> int:
+        while size >= 3 * STREAM:
+            second, third = 0, 0
+            stop = address + STREAM
+            while address < stop:
+                register = step(register, load_i64(address))
+                second = step(second, load_i64(address + STREAM))
+                third = step(third, load_i64(address + 2 * STREAM))
+                address += 8
+            register = moved(twice(), register) ^ moved(once(), second) ^ third
+            address += 2 * STREAM
+            size -= 3 * STREAM
+        while size >= 8:
+            register = step(register, load_i64(address))
+            address += 8
+            size -= 8
+        while size > 0:
+            register = byte(register, load_u8(address))
+            address += 1
+            size -= 1
+        return register
+
+    return update
+
+
+def make_reduce(polynomial: Polynomial) -> Callable[[object], int]:
+    """``reduce(register of 128 bits)`` -> register of 32: CRC instructions where they fit, else a Barrett step per word."""
+    quotient, generator = (_signed(v) for v in polynomial.barrett())
+
+    @inner
+    def by_instruction(x: object) -> int:
+        word: int = simd.crc32c_step(simd.crc32c_step(0, simd.low_word(x)), simd.high_word(x))
+        return word
+
+    @inner
+    def word_by_barrett(word: int) -> int:
+        q = word ^ simd.clmul_low(word, quotient) << 1
+        return simd.shift_right(simd.clmul_high(q, generator), 31)
+
+    @inner
+    def by_barrett(x: object) -> int:
+        return word_by_barrett(simd.high_word(x) ^ word_by_barrett(simd.low_word(x)))
+
+    return by_instruction if polynomial is CASTAGNOLI else by_barrett
+
+
+def make_clmul(polynomial: Polynomial, table: Update) -> Update:
+    """128-bit folding with four accumulators; fewer than 16 bytes go through ``table``."""
+    reduce = make_reduce(polynomial)
+    low, high = polynomial.fold(128)
+    far_low, far_high = polynomial.fold(512)
+
+    @outlined
+    def update(register: int, address: int, size: int) -> int:
+        if size < 16:
+            return table(register, address, size)
+        # 1. The first 1..16 bytes, right-aligned behind zeros, leave a whole number of blocks.
+        first = (size - 1 & 15) + 1
+        x = simd.shifted(simd.xor_128(simd.load_128(address), simd.pair(register, 0)), 16 - first)
+        address += first
+        size -= first
+        if size == 0:
+            return reduce(x)
+        near = simd.pair(low, high)
+        # 2. What the shift pushed out of a register of 4 bytes belongs to the next block.
+        spill = register >> 8 * first if first < 4 else 0
+        x = simd.fold_128(x, near, simd.xor_128(simd.load_128(address), simd.pair(spill, 0)))
+        address += 16
+        size -= 16
+        # 3. Four accumulators, 64 bytes a turn.
+        if size >= 112:
+            far = simd.pair(far_low, far_high)
+            y, z, w = simd.load_128(address), simd.load_128(address + 16), simd.load_128(address + 32)
+            address += 48
+            size -= 48
+            while size >= 64:
+                x = simd.fold_128(x, far, simd.load_128(address))
+                y = simd.fold_128(y, far, simd.load_128(address + 16))
+                z = simd.fold_128(z, far, simd.load_128(address + 32))
+                w = simd.fold_128(w, far, simd.load_128(address + 48))
+                address += 64
+                size -= 64
+            x = simd.fold_128(simd.fold_128(simd.fold_128(x, near, y), near, z), near, w)
+        while size > 0:
+            x = simd.fold_128(x, near, simd.load_128(address))
+            address += 16
+            size -= 16
+        return reduce(x)
+
+    return update
+
+
+def make_wide(polynomial: Polynomial) -> tuple[Callable[[int, int], int], Callable[[int, int], int]]:
+    """512-bit folding: (from all ones, from zero) over at least one byte, no register to begin with."""
+    reduce = make_reduce(polynomial)
+    low, high = polynomial.fold(512)
+    far_low, far_high = polynomial.fold(2048)
+    (a_low, a_high), (b_low, b_high), (c_low, c_high) = (polynomial.fold(bits) for bits in (384, 256, 128))
+    ones = embedded(bytes(64) + struct.pack("=I", MASK) + bytes(124))
+    q0, q1, q2, q3 = simd.quarters
+
+    @inner
+    def tail(x: object, address: int, size: int) -> int:
+        near = simd.fourfold(low, high)
+        if size >= 448:
+            far = simd.fourfold(far_low, far_high)
+            y, z, w = simd.load_512(address), simd.load_512(address + 64), simd.load_512(address + 128)
+            address += 192
+            size -= 192
+            while size >= 256:
+                x = simd.fold_512(x, far, simd.load_512(address))
+                y = simd.fold_512(y, far, simd.load_512(address + 64))
+                z = simd.fold_512(z, far, simd.load_512(address + 128))
+                w = simd.fold_512(w, far, simd.load_512(address + 192))
+                address += 256
+                size -= 256
+            x = simd.fold_512(simd.fold_512(simd.fold_512(x, near, y), near, z), near, w)
+        while size > 0:
+            x = simd.fold_512(x, near, simd.load_512(address))
+            address += 64
+            size -= 64
+        early = simd.fold_128(q0(x), simd.pair(a_low, a_high), q3(x))
+        late = simd.fold_128(q1(x), simd.pair(b_low, b_high), early)
+        return reduce(simd.fold_128(q2(x), simd.pair(c_low, c_high), late))
+
+    @inner
+    def from_ones(address: int, size: int) -> int:
+        if size <= 0:
+            return MASK
+        # The first 1..64 bytes are loaded right-aligned under a mask, the four bytes of ones laid over them; what is
+        # pushed out of that vector (fewer than 4 bytes there) lies at the start of the next one.
+        first = (size - 1 & 63) + 1
+        x = simd.xor_512(simd.load_right(address - 64 + first, first), simd.load_512(ones() + first))
+        address += first
+        size -= first
+        left_over = 0
+        if first < 4 and size == 0:
+            left_over = MASK >> 8 * first
+        if first < 4 and size > 0:
+            following = simd.xor_512(simd.load_512(address), simd.load_512(ones() + first + 64))
+            x = simd.fold_512(x, simd.fourfold(low, high), following)
+            address += 64
+            size -= 64
+        return tail(x, address, size) ^ left_over
+
+    @outlined
+    def from_zero(address: int, size: int) -> int:
+        if size <= 0:
+            return 0
+        first = (size - 1 & 63) + 1
+        return tail(simd.load_right(address - 64 + first, first), address + first, size - first)
+
+    return from_ones, from_zero

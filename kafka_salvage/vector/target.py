@@ -1,0 +1,54 @@
+"""Target: which CPU the kernels are compiled for, and which CRC kernels it can run.
+
+A feature that is missing kills the process while it compiles (it cannot be caught), so the choice is made before anything is
+compiled, by what Numba will compile for (``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` are honoured), never by trying.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from numba.core.registry import cpu_target
+
+from kafka_salvage.vector.cache import COMPILED, CRC_VARIABLE
+
+VARIANTS = ("table", "sse42", "clmul", "avx512")
+"""From the plainest to the fastest. ``sse42`` stands for any CPU with CRC instructions, aarch64 included."""
+
+_NEEDS = {
+    "x86_64": {
+        "table": (),
+        "sse42": ("sse4.2",),
+        "clmul": ("sse4.2", "pclmul"),
+        "avx512": ("sse4.2", "pclmul", "avx512f", "avx512bw", "avx512vl", "vpclmulqdq"),
+    },
+    "aarch64": {"table": (), "sse42": ("crc",), "clmul": ("crc", "aes")},
+}
+
+
+@functools.cache
+def target() -> tuple[str, str, frozenset[str]]:
+    """(architecture, CPU name, features) that Numba compiles for; a ``generic`` CPU has no features."""
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(triple.split("-")[0], triple.split("-")[0])
+    return architecture, cpu, frozenset(f[1:] for f in features.split(",") if f.startswith("+"))
+
+
+@functools.cache
+def available() -> tuple[str, ...]:
+    """The CRC variants that can be compiled here, from the plainest to the fastest."""
+    if not COMPILED:
+        return ("table",)
+    architecture, cpu, features = target()
+    if cpu == "generic" and not features:
+        return ("table",)
+    needs = _NEEDS.get(architecture, {"table": ()})
+    return tuple(v for v in VARIANTS if v in needs and features.issuperset(needs[v]))
+
+
+@functools.cache
+def crc_variant() -> str:
+    """The variant in use: the fastest one, or what ``KAFKA_SALVAGE_CRC`` says if the target can run it."""
+    asked = os.environ.get(CRC_VARIABLE, "")
+    return asked if asked in available() else available()[-1]
