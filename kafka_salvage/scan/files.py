@@ -1,0 +1,85 @@
+"""Files: what each file of a source is, and what this run does with it."""
+
+from __future__ import annotations
+
+from kafka_salvage.errors import SourceError
+from kafka_salvage.scan.evidence import EvidenceFile, Use
+from kafka_salvage.scan.layout import REMOTE_INDEX_CACHE, Layout, in_remote_cache
+from kafka_salvage.source.inventory import Entry, Nature
+from kafka_salvage.source.opening import open_source
+from kafka_salvage.wire.filenames import FileKind, FileName, Suffix, parse_file_name
+
+_IN_LOG_DIR = frozenset({FileKind.META_PROPERTIES, FileKind.OFFSET_CHECKPOINT, FileKind.CLEAN_SHUTDOWN})
+_UNFINISHED = "a file that was being written; it may be newer than the finished one, or torn"
+_IGNORED_KINDS = {
+    FileKind.LOCK: "the empty file that a running broker locks",
+    FileKind.QUORUM_STATE: "the state of a controller election; holds no records",
+    FileKind.METADATA_SNAPSHOT: "a snapshot of cluster metadata, not part of the log; `show` prints it",
+}
+
+
+def listed(layout: Layout, source: str) -> tuple[EvidenceFile, ...]:
+    """Every file of a source with its kind and use, sorted by path; directories only where they could not be read."""
+    return tuple(
+        _describe(layout, entry, source)
+        for entry in layout.entries
+        if entry.nature is not Nature.DIRECTORY or entry.reason is not None
+    )
+
+
+def _describe(layout: Layout, entry: Entry, source: str) -> EvidenceFile:
+    parsed = parse_file_name(entry.name)
+    path = entry.path or "."
+    if entry.nature is Nature.DIRECTORY:
+        return EvidenceFile(source, path, entry.real, 0, FileKind.UNKNOWN, Use.IGNORED, entry.reason)
+    if entry.nature is Nature.UNREADABLE:
+        return EvidenceFile(source, path, entry.real, 0, parsed.kind, Use.UNREADABLE, entry.reason)
+    kind, reason = parsed.kind, entry.reason or _why_ignored(layout, entry, parsed)
+    if reason is None:
+        reason = _why_unreadable(entry) if parsed.kind is FileKind.SEGMENT else None
+        use = Use.UNREADABLE if reason else Use.CONTEXT if entry.path in layout.context else Use.READ
+        return EvidenceFile(source, path, entry.real, entry.size, kind, use, reason)
+    if entry.reason is None and kind in (FileKind.UNKNOWN, FileKind.ARCHIVE):
+        kind, reason = _identify(entry, kind, reason)
+    return EvidenceFile(source, path, entry.real, entry.size, kind, Use.IGNORED, reason)
+
+
+def _why_ignored(layout: Layout, entry: Entry, parsed: FileName) -> str | None:
+    """Why a file is not used; None when it is."""
+    directory = entry.parent or "."
+    if in_remote_cache(entry.path):
+        return f"in {REMOTE_INDEX_CACHE}: copies of the indexes of remote segments, no records"
+    if parsed.kind is FileKind.UNKNOWN:
+        return "not a file of Kafka's"
+    if parsed.kind is FileKind.ARCHIVE:
+        return "an archive by its name; not opened by this tool"
+    if parsed.kind in _IGNORED_KINDS:
+        return _IGNORED_KINDS[parsed.kind]
+    if parsed.kind is not FileKind.SEGMENT and parsed.suffix in (Suffix.TMP, Suffix.PART):
+        return _UNFINISHED
+    if parsed.kind in _IN_LOG_DIR:
+        return None if directory in layout.log_dirs else "lies in no log dir"
+    if directory in layout.partitions or directory in layout.loose:
+        return None
+    return "lies in no partition directory"
+
+
+def _why_unreadable(entry: Entry) -> str | None:
+    try:
+        open_source(entry.real, "it").close()
+    except SourceError as error:
+        return error.message
+    return None
+
+
+def _identify(entry: Entry, kind: FileKind, reason: str) -> tuple[FileKind, str]:
+    """Recognises archives and disk images by their first bytes."""
+    try:
+        source = open_source(entry.real)
+    except SourceError:
+        return kind, reason
+    try:
+        foreign = None
+    finally:
+        source.close()
+    return (FileKind.ARCHIVE, str(foreign)) if foreign is not None else (kind, reason)
