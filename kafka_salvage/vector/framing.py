@@ -1,0 +1,215 @@
+"""Framing: the kernel that follows lengths through a file, checks each CRC and writes rows.
+
+Strategy: a *work area* is one buffer, ``room`` bytes of headroom and a window of the same size behind it. Whole windows are
+read to the same page-aligned place; what is left of an unfinished batch is moved in front of them. A batch that does not fit
+the headroom is summed piece by piece, so nothing is ever allocated by what a length claims. All progress is kept in a small
+array of int64 (`State`), so that the kernel can be left and entered again: when a block of rows is full, and when bytes are
+wanted that it cannot get by itself.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kafka_salvage.vector.cache import inner, kernel
+from kafka_salvage.vector.crc import castagnoli_add, castagnoli_of, zlib_add, zlib_of
+from kafka_salvage.vector.headers import (
+    COVERED_LEGACY,
+    COVERED_V2,
+    HEADER,
+    OVERHEAD,
+    SMALLEST,
+    least_length,
+    write_row,
+)
+from kafka_salvage.vector.pointers import copy, load_be32, load_beu32, load_i8, load_i64, pread, store_64
+from kafka_salvage.vector.polynomial import MASK
+
+
+class Outcome(IntEnum):
+    """Why the kernel came back."""
+
+    FULL = 0
+    """The block has no room for another row."""
+    WANTED = 1
+    """`State.WANT_SIZE` bytes from `State.FILLED` are to be put at `State.WANT_ADDRESS`; then `State.FILLED` moves on."""
+    END = 2
+    SHORT = 3
+    LENGTH_TOO_SMALL = 4
+    LENGTH_PAST_END = 5
+    BAD_MAGIC = 6
+    CRC_MISMATCH = 7
+
+
+class State(IntEnum):
+    """Places in the state array."""
+
+    POSITION = 0
+    """First byte of the batch that comes next."""
+    STOP = 1
+    """End of the range."""
+    FROM = 2
+    """Position of the first byte in the work area."""
+    FILLED = 3
+    """Position behind the last byte in the work area."""
+    ADDRESS = 4
+    """Address of the byte at `FROM`."""
+    ROWS = 5
+    STORED = 6
+    COMPUTED = 7
+    SIZE = 8
+    """Whole size that the length field claims, where known."""
+    SUMMED = 9
+    """A batch that does not fit is summed up to here; 0 when there is none."""
+    REGISTER = 10
+    WANT_ADDRESS = 11
+    WANT_SIZE = 12
+    HEADER = 13
+    """From here on 64 bytes: the header of the batch that does not fit."""
+
+
+STATE_SIZE = State.HEADER + 8
+# Kernels freeze these as plain integers.
+_FULL, _WANTED, _END, _SHORT = (int(o) for o in (Outcome.FULL, Outcome.WANTED, Outcome.END, Outcome.SHORT))
+_SMALL, _PAST, _MAGIC = int(Outcome.LENGTH_TOO_SMALL), int(Outcome.LENGTH_PAST_END), int(Outcome.BAD_MAGIC)
+_MISMATCH, _NEXT = int(Outcome.CRC_MISMATCH), -1
+_POSITION, _STOP, _FROM, _FILLED = 8 * State.POSITION, 8 * State.STOP, 8 * State.FROM, 8 * State.FILLED
+_ADDRESS, _ROWS, _STORED, _COMPUTED = 8 * State.ADDRESS, 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED
+_SIZE, _SUMMED, _REGISTER = 8 * State.SIZE, 8 * State.SUMMED, 8 * State.REGISTER
+_WANT_ADDRESS, _WANT_SIZE, _HEADER = 8 * State.WANT_ADDRESS, 8 * State.WANT_SIZE, 8 * State.HEADER
+
+
+@inner
+def _more(descriptor: int, area: int, room: int, state: int, keep: int) -> bool:
+    """Reads the next window; bytes from position ``keep`` on stay. False: the caller must fetch it (see `WANTED`)."""
+    filled = load_i64(state + _FILLED)
+    left = filled - keep
+    if left > 0:
+        address = area + room - left
+        copy(address, load_i64(state + _ADDRESS) + keep - load_i64(state + _FROM), left)
+    else:
+        left = 0
+        address = area + room
+    store_64(state + _FROM, filled - left)
+    store_64(state + _ADDRESS, address)
+    # Windows end at multiples of their size, so that all reads but the first are whole pages of the file.
+    size = min(room - filled % room, load_i64(state + _STOP) - filled)
+    got = 0
+    while descriptor >= 0 and got < size:
+        count = pread(descriptor, area + room + got, size - got, filled + got)
+        if count <= 0:
+            break
+        got += count
+    store_64(state + _FILLED, filled + got)
+    store_64(state + _WANT_ADDRESS, area + room + got)
+    store_64(state + _WANT_SIZE, size - got)
+    return got == size
+
+
+@inner
+def _judge(header: int, left: int, state: int) -> int:
+    """Whether a header may be followed: `_NEXT`, or the outcome that ends the walk."""
+    length = load_be32(header + 8)
+    store_64(state + _SIZE, max(length + OVERHEAD, 0))
+    if length < SMALLEST - OVERHEAD:
+        return _SMALL
+    if length + OVERHEAD > left:
+        return _PAST
+    magic = load_i8(header + 16)
+    if magic < 0 or magic > 2:
+        return _MAGIC
+    return _NEXT if length >= least_length(magic) else _SMALL
+
+
+@inner
+def _finish(header: int, computed: int, state: int, block: int, capacity: int) -> int:
+    """Writes the row if the CRC agrees."""
+    position = load_i64(state + _POSITION)
+    stored = load_beu32(header + (17 if load_i8(header + 16) == 2 else 12))
+    if stored != computed:
+        store_64(state + _STORED, stored)
+        store_64(state + _COMPUTED, computed)
+        return _MISMATCH
+    rows = load_i64(state + _ROWS)
+    write_row(header, position, block, capacity, rows)
+    store_64(state + _ROWS, rows + 1)
+    store_64(state + _POSITION, position + load_be32(header + 8) + OVERHEAD)
+    return _NEXT
+
+
+@inner
+def _sum_large(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+    """Goes on summing a batch that does not fit the headroom, to its end or until bytes are wanted."""
+    header = state + _HEADER
+    stop = load_i64(state + _POSITION) + load_i64(state + _SIZE)
+    castagnoli = load_i8(header + 16) == 2
+    while True:
+        summed = load_i64(state + _SUMMED)
+        upto = min(stop, load_i64(state + _FILLED))
+        if upto > summed:
+            address = load_i64(state + _ADDRESS) + summed - load_i64(state + _FROM)
+            register = load_i64(state + _REGISTER)
+            if castagnoli:
+                register = castagnoli_add(register, address, upto - summed)
+            else:
+                register = zlib_add(register, address, upto - summed)
+            store_64(state + _REGISTER, register)
+            store_64(state + _SUMMED, upto)
+        if upto == stop:
+            store_64(state + _SUMMED, 0)
+            return _finish(header, load_i64(state + _REGISTER) ^ MASK, state, block, capacity)
+        if not _more(descriptor, area, room, state, upto):
+            return _WANTED
+
+
+@kernel
+def follow(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+    """Follows lengths from `State.POSITION`, writing rows, until something ends it; gives an `Outcome`.
+
+    Args:
+        descriptor: file to ``pread`` from, or -1: then every window is `WANTED`.
+        area: address of the work area, 2 · ``room`` bytes with 64 bytes of slack behind.
+        room: bytes of headroom and of the window, a multiple of 4096.
+        state: address of the state, `STATE_SIZE` int64.
+        block: address of the rows.
+        capacity: rows that fit there.
+    """
+    while True:
+        if load_i64(state + _SUMMED) > 0:
+            outcome = _sum_large(descriptor, area, room, state, block, capacity)
+            if outcome != _NEXT:
+                return outcome
+        position = load_i64(state + _POSITION)
+        left = load_i64(state + _STOP) - position
+        if left <= 0:
+            return _END
+        if load_i64(state + _ROWS) >= capacity:
+            return _FULL
+        if left < SMALLEST:
+            return _SHORT
+        present = load_i64(state + _FILLED) - position
+        if present < min(left, HEADER):
+            if not _more(descriptor, area, room, state, position):
+                return _WANTED
+            continue
+        header = load_i64(state + _ADDRESS) + position - load_i64(state + _FROM)
+        outcome = _judge(header, left, state)
+        if outcome != _NEXT:
+            return outcome
+        size = load_be32(header + 8) + OVERHEAD
+        covered = COVERED_V2 if load_i8(header + 16) == 2 else COVERED_LEGACY
+        if size <= present:
+            address = header + covered
+            computed = (
+                castagnoli_of(address, size - covered) if covered == COVERED_V2 else zlib_of(address, size - covered)
+            )
+            outcome = _finish(header, computed, state, block, capacity)
+            if outcome != _NEXT:
+                return outcome
+        elif size <= room:
+            if not _more(descriptor, area, room, state, position):
+                return _WANTED
+        else:
+            copy(state + _HEADER, header, HEADER)
+            store_64(state + _SUMMED, position + covered)
+            store_64(state + _REGISTER, MASK)
