@@ -109,6 +109,13 @@ class Records(Protocol):
         ...
 
 
+class Room:
+    """Memory for the text, kept from call to call: ``jsonl_lines(…, room=room)``."""
+
+    def __init__(self) -> None:
+        self.buffer: U8 = np.empty(0, np.uint8)
+
+
 def _slots(texts: Sequence[bytes]) -> U8:
     """Texts in slots of equal size, each with its length at the end."""
     table = np.zeros((len(texts), SLOT), np.uint8)
@@ -145,6 +152,7 @@ def jsonl_lines(
     transactions: Sequence[bytes] = TRANSACTIONS,
     batch: npt.ArrayLike | None = None,
     utf8: bool = False,
+    room: Room | None = None,
 ) -> U8:
     """JSON Lines of all records, each with its line feed.
 
@@ -167,9 +175,10 @@ def jsonl_lines(
         transactions: names of the transaction states, plain ASCII.
         batch: rows to use instead of ``records.batch``.
         utf8: write values and keys that are UTF-8 as plain strings, others as ``{"base64": …}``.
+        room: memory to use again (fresh memory costs as much as the rendering); its last text is overwritten.
 
     Returns:
-        The text's bytes, a view into a larger buffer.
+        The text's bytes; with ``room`` they last until its next use.
 
     Raises:
         InvariantError: a column points outside its buffer.
@@ -223,7 +232,7 @@ def jsonl_lines(
         parameters[slot] = value
     for index, name in enumerate(COLUMN_SLOTS):
         parameters[Slot.COLUMNS + index] = address_of(columns[name])
-    return _rendered(parameters, _estimate(columns, count, len(head) + len(middle)))
+    return _rendered(parameters, _estimate(columns, count, len(head) + len(middle)), room or Room())
 
 
 _PER_RECORD = frozenset(
@@ -242,16 +251,16 @@ def _estimate(columns: dict[str, npt.NDArray[Any]], count: int, constant: int) -
     return letters + count * (constant + 512) + headers * 128 + 4096
 
 
-def _rendered(parameters: I64, room: int) -> U8:
+def _rendered(parameters: I64, size: int, room: Room) -> U8:
     """Runs the kernel, with more room as often as it asks for it."""
-    out = aligned_buffer(room)
+    out = room.buffer if len(room.buffer) >= size else aligned_buffer(size)
     state = np.zeros(3, np.int64)
     while True:
         status = render(address_of(parameters), address_of(out), len(out), address_of(state))
+        room.buffer = out
         if status == 0:
             return out[: int(state[1])]
         if status < 0:
             raise InvariantError(f"record {int(state[0])} points outside its data", stage="jsonl")
-        larger = aligned_buffer(max(2 * len(out), len(out) + int(state[2])))
-        larger[: int(state[1])] = out[: int(state[1])]
-        out = larger
+        out = aligned_buffer(max(2 * len(out), len(out) + int(state[2])))
+        out[: int(state[1])] = room.buffer[: int(state[1])]
