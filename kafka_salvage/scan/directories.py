@@ -19,6 +19,7 @@ from kafka_salvage.scan.evidence import (
     Use,
 )
 from kafka_salvage.scan.files import listed
+from kafka_salvage.scan.given import file_names
 from kafka_salvage.scan.layout import Layout
 from kafka_salvage.wire.filenames import (
     DirectorySuffix,
@@ -154,15 +155,20 @@ def _replica(
         cleaner_offset=lines.get("cleaner-offset-checkpoint"),
         files=tuple(files),
         facts=(*topic_id.facts, *epochs.facts),
-        partial=not _is_listed_whole(layout, path),
+        partial=_is_partial(layout, path),
         name_cut=cut and len(os.fsencode(base_name)) == NAME_MAX,
         unnamed=name is None,
     )
 
 
-def _is_listed_whole(layout: Layout, path: str) -> bool:
+def _is_partial(layout: Layout, path: str) -> bool:
+    """Whether single files of a directory were given, and other segments lie beside them."""
     wanted = "" if path == "." else path
-    return any(entry.path == wanted for entry in layout.entries)
+    if any(entry.path == wanted for entry in layout.entries):
+        return False
+    given = {entry.name for entry in layout.files[path]}
+    place = layout.root if path == "." else layout.root / path
+    return any(parse_file_name(each).kind is FileKind.SEGMENT and each not in given for each in file_names(place))
 
 
 def _segments(files: Sequence[EvidenceFile], state: State) -> tuple[SegmentFile, ...]:

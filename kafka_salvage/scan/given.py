@@ -236,6 +236,11 @@ def _locate_directory(path: Path, place: Path) -> tuple[Path, str]:
     return place, ""
 
 
+def file_names(place: Path) -> list[str]:
+    """Names of what is no directory in a directory; empty when it cannot be listed."""
+    return _names(place)[0]
+
+
 def _names(place: Path) -> tuple[list[str], list[str]]:
     """Names of the files and of the directories in a directory; empty when it cannot be listed."""
     files: list[str] = []

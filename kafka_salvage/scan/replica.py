@@ -24,7 +24,7 @@ from kafka_salvage.scan.evidence import (
 )
 from kafka_salvage.scan.given import Given, beside, looks_like_log_dir, name_sources, understand
 from kafka_salvage.scan.layout import Layout, lay_out
-from kafka_salvage.source.inventory import Identity, Lister
+from kafka_salvage.source.inventory import Identity, Lister, Nature
 from kafka_salvage.wire.filenames import FileKind
 
 __all__ = [
@@ -63,7 +63,7 @@ def take_inventory(paths: Sequence[str | os.PathLike[str]]) -> Inventory:
     names = name_sources(given, nodes)
     finished = [arrange(layout, name) for layout, name in zip(layouts, names, strict=True)]
     for each, layout, done in zip(given, layouts, finished, strict=True):
-        if not layout.holds_kafka:
+        if not layout.holds_kafka or _holds_side_files_only(layout, done):
             raise _refusal(each, done)
     sources = tuple(
         SourceRoot(name, each.root, tuple(done.log_dirs), tuple(sorted(each.picks.values())))
@@ -110,6 +110,12 @@ def _is_followed(place: Path, depth: int) -> bool:
     directories of log dirs.
     """
     return looks_like_log_dir(place, 2 if depth == 1 else 1)
+
+
+def _holds_side_files_only(layout: Layout, contents: Contents) -> bool:
+    """Whether single files were given and none of them is a segment."""
+    single = all(entry.nature is not Nature.DIRECTORY for entry in layout.entries)
+    return single and not any(replica.segments for replica in contents.replicas)
 
 
 def _refusal(given: Given, contents: Contents) -> SalvageError:
