@@ -21,10 +21,9 @@ from kafka_salvage.vector.target import available, crc_variant, target
 
 Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
 
-castagnoli_multiply = summing.make_multiply(CASTAGNOLI)
-zlib_multiply = summing.make_multiply(ZLIB)
-castagnoli_power = summing.make_power(CASTAGNOLI, castagnoli_multiply)
-zlib_power = summing.make_power(ZLIB, zlib_multiply)
+_CARRYLESS = crc_variant() in ("clmul", "avx512")
+castagnoli_move = summing.make_move(CASTAGNOLI, carryless=_CARRYLESS)
+zlib_move = summing.make_move(ZLIB, carryless=_CARRYLESS)
 _castagnoli_table = summing.make_table(CASTAGNOLI)
 _zlib_table = summing.make_table(ZLIB)
 
@@ -38,7 +37,7 @@ def _narrow(polynomial: Polynomial, variant: str, table: summing.Update) -> summ
 
 
 def _chosen(
-    polynomial: Polynomial, table: summing.Update, multiply: Callable[[int, int], int], power: Callable[[int], int]
+    polynomial: Polynomial, table: summing.Update, move: Callable[[int, int], int]
 ) -> tuple[summing.Update, Callable[[int, int], int]]:
     """(add to a register, finished CRC of a range) in the variant in use."""
     if crc_variant() == "avx512":
@@ -46,7 +45,7 @@ def _chosen(
 
         @inner
         def add(register: int, address: int, size: int) -> int:
-            return from_zero(address, size) ^ multiply(register, power(size))
+            return from_zero(address, size) ^ move(register, size)
 
         @inner
         def whole(address: int, size: int) -> int:
@@ -62,8 +61,8 @@ def _chosen(
     return update, narrow_whole
 
 
-castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, _castagnoli_table, castagnoli_multiply, castagnoli_power)
-zlib_add, zlib_of = _chosen(ZLIB, _zlib_table, zlib_multiply, zlib_power)
+castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, _castagnoli_table, castagnoli_move)
+zlib_add, zlib_of = _chosen(ZLIB, _zlib_table, zlib_move)
 
 
 @kernel
@@ -84,9 +83,7 @@ def _plain(castagnoli: bool, value: int, address: int, size: int) -> int:
 
 @kernel
 def _moved(castagnoli: bool, value: int, size: int) -> int:
-    if castagnoli:
-        return castagnoli_multiply(value, castagnoli_power(size))
-    return zlib_multiply(value, zlib_power(size))
+    return castagnoli_move(value, size) if castagnoli else zlib_move(value, size)
 
 
 def _run(way: Callable[[bool, int, int, int], int], castagnoli: bool, data: Buffer, value: int) -> int:

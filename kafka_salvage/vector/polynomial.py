@@ -21,10 +21,12 @@ class Polynomial:
     Attributes:
         name: as CRCs are called.
         reflected: coefficients of x^0..x^31, reflected.
+        order: smallest n > 0 with x^n = 1.
     """
 
     name: str
     reflected: int
+    order: int
 
     def multiply(self, a: int, b: int) -> int:
         """Product of two modulo the generator."""
@@ -37,7 +39,8 @@ class Polynomial:
         return product
 
     def power(self, exponent: int) -> int:
-        """x^exponent modulo the generator."""
+        """x^exponent modulo the generator; x has an inverse, so ``exponent`` may be negative."""
+        exponent %= self.order
         result, square = ONE, ONE >> 1
         while exponent:
             if exponent & 1:
@@ -71,11 +74,11 @@ class Polynomial:
         move = self.power(8 * size)
         return struct.pack("=1024I", *(self.multiply(v << 8 * byte, move) for byte in range(4) for v in range(256)))
 
-    def squares(self, count: int = 40) -> bytes:
-        """x^(8 · 2^k) for k below ``count``, native uint32."""
-        values, value = [], self.power(8)
+    def squares(self, count: int = 40, lead: int = 0) -> bytes:
+        """x^(8 · 2^k - lead) for k below ``count``, native uint32: moves by 2^k bytes."""
+        values, value, back = [], self.power(8), self.power(-lead)
         for _ in range(count):
-            values.append(value)
+            values.append(self.multiply(value, back))
             value = self.multiply(value, value)
         return struct.pack(f"={count}I", *values)
 
@@ -91,5 +94,5 @@ class Polynomial:
         return int(f"{low:064b}"[::-1], 2), self.reflected << 32
 
 
-CASTAGNOLI = Polynomial("CRC-32C", 0x82F63B78)
-ZLIB = Polynomial("CRC-32", 0xEDB88320)
+CASTAGNOLI = Polynomial("CRC-32C", 0x82F63B78, (1 << 31) - 1)
+ZLIB = Polynomial("CRC-32", 0xEDB88320, (1 << 32) - 1)
