@@ -80,9 +80,8 @@ class OffsetSpan:
 class Step:
     """Bytes of one segment that go to one destination.
 
-    Walking ``[start, stop)`` of the segment with the survey's patches gives exactly the batches that are meant, whole.
-    ``offsets`` is what is wanted of them: the first batch may begin below it (a log start or a filter inside a batch);
-    formats of records cut there, segments keep the whole batch.
+    Walking ``[start, stop)`` of the segment with the survey's patches gives exactly the batches that are meant, whole;
+    ``offsets`` is what they cover. The log start and the person's filters may cut inside: that is left to the export.
     """
 
     survey: SegmentSurvey
@@ -148,6 +147,8 @@ class PartitionPlan:
         selected: the summary and the exit code count it: the person's filters want it, and its line is written
             (an older incarnation that was not asked for is analysed, but neither counted nor written).
         available: what the person could add, sorted.
+        line: the steps of the ledger's recovered ranges, written or not (an older incarnation that was not asked for has
+            no ``steps``; one of another cluster has them as a branch).
         unused: live copies that `--prefer` passed over; they are among ``replicas``, nothing is taken from them.
     """
 
@@ -167,6 +168,7 @@ class PartitionPlan:
     findings: tuple[Finding, ...] = ()
     selected: bool = True
     available: tuple[Available, ...] = ()
+    line: tuple[Step, ...] = ()
     unused: tuple[ReplicaSurvey, ...] = ()
 
 

@@ -1,0 +1,53 @@
+"""Edges: where the batches of a stretch of a segment begin and end, read again when a plan must cut between them.
+
+Runs are small because they forget their batches. A cut inside a run (an overlap with another file, the log start, a
+filter) needs them back; only those few stretches are walked a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kafka_salvage.regions.runs import SegmentSurvey
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.records import decode
+from kafka_salvage.scan.walk import walk
+from kafka_salvage.source.opening import open_source
+from kafka_salvage.source.patched import PatchedSource
+from kafka_salvage.source.source import Source
+
+Edges = Callable[[SegmentSurvey, int, int], BatchTable]
+"""(segment, start, stop) -> the batches of these bytes, with the offsets of wrappers resolved."""
+
+
+def open_patched(segment: SegmentSurvey) -> Source:
+    """The segment's file with its proved repairs laid over; the caller closes it.
+
+    Raises:
+        SourceError: the file can no longer be opened.
+    """
+    file = segment.segment.file
+    source = open_source(file.real, file.path)
+    if not segment.patches:
+        return source
+    return PatchedSource(source, [(patch.position, patch.after) for patch in segment.patches])
+
+
+def read_edges(segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
+    """Batches in ``[start, stop)`` of the segment, repairs laid over.
+
+    Raises:
+        SourceError: the file can no longer be opened.
+    """
+    source = open_patched(segment)
+    try:
+        tables: list[BatchTable] = []
+        for block in walk(source, start, stop):
+            table = block.batches
+            if len(table) and bool(table.is_wrapper.any()):
+                tables.extend(part.table.batches for part in decode(source, table))
+            else:
+                tables.append(table)
+        return BatchTable.concat(tables)
+    finally:
+        source.close()

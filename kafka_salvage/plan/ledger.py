@@ -1,0 +1,243 @@
+"""Ledger: every offset of one line has one status, and each range its reason (section 9 of the contract)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from kafka_salvage.plan.gaps import Ground, explain, join
+from kafka_salvage.plan.plan import OffsetSpan, Status
+from kafka_salvage.plan.timeline import Piece
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.replica import State
+
+REACH = 1 << 31
+"""A witness is believed only this near to a believed batch."""
+
+_EXTENDING = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNDECODABLE})
+
+_OUTPUT = {Verdict.INTACT: Status.RECOVERED, Verdict.REPAIRED: Status.REPAIRED, Verdict.SUSPECT: Status.SUSPECT}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one line of a partition is made from.
+
+    Attributes:
+        lead: the copy whose checkpoints speak.
+        lead_segments: the segments that form the line by themselves.
+        segments: those, and leftovers that gave something.
+        pieces: believed batches, in offset order, none overlapping.
+        compaction: whether gaps without damage mean nothing.
+        home: the state that needs no label.
+        tiered: what lies below the first segment is in remote storage.
+        floor: lowest offset of leftovers that retention replaced; what lies between it and the line is trimmed.
+    """
+
+    lead: ReplicaSurvey
+    lead_segments: tuple[SegmentSurvey, ...]
+    segments: tuple[SegmentSurvey, ...]
+    pieces: tuple[Piece, ...]
+    compaction: Compaction
+    home: State
+    tiered: bool = False
+    floor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The account of one line.
+
+    Attributes:
+        spans: contiguous; what lies below the log start is `trimmed`.
+        raw: the same as if nothing were trimmed: damage below the log start still parts a transaction from its marker.
+        log_start: first offset readers may see.
+    """
+
+    spans: tuple[OffsetSpan, ...]
+    raw: tuple[OffsetSpan, ...]
+    log_start: int
+
+    def holes(self, statuses: Iterable[Status]) -> list[tuple[int, int]]:
+        """Sorted ranges at or above the log start that have one of these statuses."""
+        wanted = frozenset(statuses)
+        found: list[tuple[int, int]] = []
+        for span in self.spans:
+            if span.status not in wanted:
+                continue
+            if found and found[-1][1] == span.offsets.start:
+                found[-1] = (found[-1][0], span.offsets.stop)
+            else:
+                found.append((span.offsets.start, span.offsets.stop))
+        return found
+
+
+def make_ledger(line: Line) -> Ledger:
+    """The ledger of a line."""
+    low, high, ends = _reach(line)
+    bases = [(s.segment.base_offset, s) for s in line.segments if s.segment.base_offset is not None]
+    bases.sort(key=lambda pair: (pair[0], pair[1].segment.file.source, pair[1].segment.file.path))
+    ground = Ground(
+        segments=tuple(segment for _, segment in bases),
+        bases=tuple(base for base, _ in bases),
+        compaction=line.compaction,
+        tiered=line.tiered,
+        notes=line.lead.findings,
+        source=line.lead.replica.source,
+        path=line.lead.replica.path,
+        ends=f": {ends}" if ends else "",
+    )
+    spans: list[OffsetSpan] = []
+    cursor, before = low, None
+    for piece in line.pieces:
+        if piece.first > cursor:
+            spans += explain(ground, cursor, piece.first, before, piece)
+        spans.append(_span(piece, line.home))
+        cursor, before = piece.next, piece
+    if high > cursor:
+        spans += explain(ground, cursor, high, before, None)
+    log_start = _log_start(line, low, cursor)
+    raw = tuple(join(_absorb(spans)))
+    bottom = low if line.floor is None else min(low, line.floor)
+    return Ledger(spans=_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
+
+
+def _span(piece: Piece, home: State) -> OffsetSpan:
+    findings: tuple[Finding, ...] = ()
+    if piece.verdict is not Verdict.INTACT:
+        findings = tuple(
+            finding
+            for region in piece.segment.regions
+            if region.verdict is piece.verdict and region.start < piece.stop and piece.start < region.stop
+            for finding in region.findings
+        )
+    return OffsetSpan(
+        offsets=piece.offsets,
+        status=_OUTPUT[piece.verdict],
+        source=piece.survey.replica.source,
+        absent=piece.absent,
+        reason="" if piece.state is home else str(piece.state),
+        findings=findings,
+    )
+
+
+def _absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
+    """Absent offsets between two recovered ranges of one kind become part of the first."""
+    out: list[OffsetSpan] = []
+    for at, span in enumerate(spans):
+        behind = spans[at + 1] if at + 1 < len(spans) else None
+        ahead = out[-1] if out else None
+        if (
+            span.status is Status.ABSENT
+            and ahead is not None
+            and behind is not None
+            and ahead.status in (Status.RECOVERED, Status.REPAIRED)
+            and (ahead.status, ahead.source, ahead.reason) == (behind.status, behind.source, behind.reason)
+        ):
+            where = OffsetRange(ahead.offsets.start, span.offsets.stop)
+            out[-1] = replace(ahead, offsets=where, absent=ahead.absent + span.offsets.size)
+        else:
+            out.append(span)
+    return out
+
+
+def _trimmed(
+    raw: tuple[OffsetSpan, ...], spans: Sequence[OffsetSpan], bottom: int, log_start: int
+) -> tuple[OffsetSpan, ...]:
+    if log_start <= bottom or not raw:
+        return raw
+    stop = min(log_start, raw[-1].offsets.stop)
+    below = OffsetSpan(OffsetRange(bottom, stop), Status.TRIMMED, reason="below the log start")
+    return (below, *join(_absorb(_above(spans, log_start))))
+
+
+def _above(spans: Sequence[OffsetSpan], log_start: int) -> list[OffsetSpan]:
+    above: list[OffsetSpan] = []
+    for span in spans:
+        if span.offsets.stop <= log_start:
+            continue
+        if span.offsets.start < log_start:
+            where = OffsetRange(log_start, span.offsets.stop)
+            above.append(replace(span, offsets=where, absent=min(span.absent, where.size)))
+        else:
+            above.append(span)
+    return above
+
+
+def _reach(line: Line) -> tuple[int, int, str]:
+    """``(low, high, what named the high end)`` of the ledger."""
+    firsts = [piece.first for piece in line.pieces]
+    nexts = [piece.next for piece in line.pieces]
+    bases = [s.segment.base_offset for s in line.lead_segments if s.segment.base_offset is not None]
+    if not firsts:
+        if not bases and not line.lead.ends:
+            return 0, 0, ""
+        firsts = nexts = [min(bases)] if bases else [line.lead.log_start or 0]
+    low, high = min(firsts), max(nexts)
+    near_low, near_high = low, high
+    for segment in line.segments:
+        for region in segment.regions:
+            where = region.offsets
+            if where is None or region.verdict not in _EXTENDING:
+                continue
+            if near_low - REACH < where.start and where.stop < near_high + REACH:
+                low, high = min(low, where.start), max(high, where.stop)
+    low = min([low, *_starts(line, near_low)])
+    witnesses = [e for e in (*line.lead.ends, *_names(line)) if near_high - REACH < e.offset < near_high + REACH]
+    furthest = max((e.offset for e in witnesses), default=high)
+    named = sorted({f"{e.kind} {e.offset}" for e in witnesses if e.offset > high})
+    if furthest <= high and _torn_without_offsets(line):
+        return low, high + 1, ""
+    return low, max(high, furthest), ", ".join(named)
+
+
+def _starts(line: Line, near: int) -> list[int]:
+    """Where witnesses say that the line begins."""
+    starts = []
+    if line.lead.log_start is not None:
+        starts.append(line.lead.log_start)
+    elif line.lead.replica.epochs:
+        starts.append(line.lead.replica.epochs[0][1])
+    first = line.pieces[0] if line.pieces else None
+    if first is not None and first.segment.segment.base_offset is not None:
+        head = (r for r in first.segment.regions if r.stop <= first.start)
+        if any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
+            starts.append(first.segment.segment.base_offset)
+    return [start for start in starts if near - REACH < start]
+
+
+def _names(line: Line) -> list[EndEvidence]:
+    """The name of a segment says that the log had reached it; a foreign file's says nothing."""
+    return [
+        EndEvidence(s.segment.base_offset, "segment name", s.segment.file.path)
+        for s in line.lead_segments
+        if s.segment.base_offset is not None and all(r.verdict is not Verdict.FOREIGN for r in s.regions)
+    ]
+
+
+def _garbage(findings: Iterable[Finding]) -> bool:
+    return any(finding.code == "garbage" for finding in findings)
+
+
+def _torn_without_offsets(line: Line) -> bool:
+    """Whether damaged bytes that name no offsets lie behind the last believed batch."""
+    last = line.pieces[-1] if line.pieces else None
+    if last is None:
+        tail = [region for segment in line.lead_segments for region in segment.regions]
+    else:
+        tail = [region for region in last.segment.regions if region.start >= last.stop]
+        base = last.segment.segment.base_offset
+        for segment in line.lead_segments:
+            other = segment.segment.base_offset
+            if base is not None and other is not None and other > base and other >= last.next:
+                tail += segment.regions
+    harmful = (Verdict.DAMAGED, Verdict.UNREADABLE)
+    return any(r.verdict in harmful and r.offsets is None and not _garbage(r.findings) for r in tail)
+
+
+def _log_start(line: Line, low: int, believed_end: int) -> int:
+    """The highest one confirmed by a checkpoint, otherwise where the range begins."""
+    confirmed = line.lead.log_start
+    return confirmed if confirmed is not None and (not line.pieces or confirmed <= believed_end) else low

@@ -1,0 +1,59 @@
+"""Notes: findings that only the view of a whole partition shows."""
+
+from __future__ import annotations
+
+from kafka_salvage.plan.incarnations import Incarnation
+from kafka_salvage.plan.transactions import Labels
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.verdict import Finding
+
+
+def partition_findings(incarnation: Incarnation, labels: Labels) -> tuple[Finding, ...]:
+    """Findings about the partition as a whole."""
+    lead = incarnation.lead.replica
+    findings: list[Finding] = []
+    if incarnation.foreign:
+        findings.append(
+            _finding(
+                "cluster-mismatch",
+                lead.source,
+                lead.path,
+                None,
+                f"This copy belongs to cluster {lead.cluster_id}, not to that of the other sources; it is kept apart",
+                cluster_id=lead.cluster_id or "",
+            )
+        )
+    for other in incarnation.unused:
+        ids = lead.topic_id, other.replica.topic_id
+        if None not in ids and ids[0] != ids[1]:
+            findings.append(
+                _finding(
+                    "topic-id-mismatch",
+                    other.replica.source,
+                    other.replica.path,
+                    None,
+                    f"The topic id {ids[1]} is not that of the preferred copy ({ids[0]}): another incarnation",
+                    preferred=ids[0] or "",
+                    found=ids[1] or "",
+                )
+            )
+    unknown = labels.unknown()
+    if unknown is not None:
+        first, stop, records = unknown
+        findings.append(
+            _finding(
+                "marker-missing",
+                lead.source,
+                lead.path,
+                OffsetRange(first, stop),
+                f"The end of the transactions of {records} records between these offsets lies in a hole, or was never written",
+                records=records,
+            )
+        )
+    return tuple(findings)
+
+
+def _finding(
+    code: str, source: str, path: str, offsets: OffsetRange | None, message: str, **detail: int | str
+) -> Finding:
+    return Finding(code, source, path, 0, 0, offsets, message, detail)
