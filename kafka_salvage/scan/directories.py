@@ -28,6 +28,7 @@ from kafka_salvage.wire.filenames import (
     Suffix,
     parse_file_name,
 )
+from kafka_salvage.wire.meta_properties import MetaProperties
 
 NAME_MAX = 255
 """Bytes that Kafka allows the name of a partition directory; what is longer is cut."""
@@ -97,7 +98,7 @@ def _log_dir(source: str, path: str, name: str, files: Sequence[EvidenceFile]) -
     used = [file for file in files if file.use in (Use.READ, Use.CONTEXT)]
     facts: list[SideFact] = []
     checkpoints: dict[str, Mapping[TopicPartition, int]] = {}
-    meta = sidecars.MetaProperties()
+    meta: MetaProperties | None = None
     for file in used:
         if file.kind is FileKind.OFFSET_CHECKPOINT:
             lines = sidecars.offset_checkpoint(file)
@@ -107,11 +108,10 @@ def _log_dir(source: str, path: str, name: str, files: Sequence[EvidenceFile]) -
         elif file.kind is FileKind.META_PROPERTIES:
             properties = sidecars.meta_properties(file)
             facts.extend(properties.facts)
-            meta = properties.value or meta
+            meta = properties.value
     clean = any(file.kind is FileKind.CLEAN_SHUTDOWN for file in used)
-    return LogDir(
-        name, source, path, meta.cluster_id, meta.node_id, meta.directory_id, clean, checkpoints, tuple(facts)
-    )
+    identity = (meta.cluster_id, meta.node_id, meta.directory_id) if meta else (None, None, None)
+    return LogDir(name, source, path, *identity, clean, checkpoints, tuple(facts))
 
 
 def _lines(log_dir: LogDir, name: PartitionDirectoryName, live_beside: bool) -> dict[str, int]:
