@@ -10,8 +10,6 @@ absolute place when the last one is known. Rules that Kafka follows when it read
 
 from __future__ import annotations
 
-import numpy as np
-
 from kafka_salvage.vector.cache import inner, outlined
 from kafka_salvage.vector.columns import (
     ANSWER_HAVE,
@@ -30,7 +28,6 @@ from kafka_salvage.vector.columns import (
     AT_TYPE,
     AT_VALUE_SIZE,
     AT_VALUE_START,
-    I64,
     JOB_KIND,
     JOB_OFFSET,
     JOB_START,
@@ -40,13 +37,13 @@ from kafka_salvage.vector.columns import (
     KIND_SET_V1,
     Fault,
 )
+from kafka_salvage.vector.crc import zlib_of
 from kafka_salvage.vector.pointers import (
     load_be32,
     load_be64,
     load_beu32,
     load_i64,
     load_u8,
-    load_u32,
     store_8,
     store_32,
     store_64,
@@ -65,40 +62,6 @@ SET_EMPTY = int(Fault.SET_EMPTY)
 SET_OFFSETS = int(Fault.SET_OFFSETS)
 SET_ANCHOR = int(Fault.SET_ANCHOR)
 Fields = tuple[int, int, int, int, int, int, int]
-
-
-def _crc_table() -> I64:
-    """Rows k: what a byte does to CRC-32 (zlib's polynomial) when k more bytes follow."""
-    rows = np.zeros((8, 256), np.int64)
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0xEDB88320 if value & 1 else 0)
-        rows[0, byte] = value
-    for row in range(1, 8):
-        rows[row] = (rows[row - 1] >> 8) ^ rows[0][rows[row - 1] & 255]
-    return rows
-
-
-CRC_TABLE = _crc_table()
-
-
-@outlined
-def crc32(place: int, size: int) -> int:
-    """CRC-32 as zlib computes it, eight bytes at a time."""
-    crc = 0xFFFFFFFF
-    end = place + size
-    while end - place >= 8:
-        low = crc ^ load_u32(place)
-        high = load_u32(place + 4)
-        crc = CRC_TABLE[7, low & 255] ^ CRC_TABLE[6, (low >> 8) & 255] ^ CRC_TABLE[5, (low >> 16) & 255]
-        crc ^= CRC_TABLE[4, (low >> 24) & 255] ^ CRC_TABLE[3, high & 255] ^ CRC_TABLE[2, (high >> 8) & 255]
-        crc ^= CRC_TABLE[1, (high >> 16) & 255] ^ CRC_TABLE[0, (high >> 24) & 255]
-        place += 8
-    while place < end:
-        crc = (crc >> 8) ^ CRC_TABLE[0, (crc ^ load_u8(place)) & 255]
-        place += 1
-    return crc ^ 0xFFFFFFFF
 
 
 @inner
@@ -205,7 +168,7 @@ def decode_set(data: int, job: int, number: int, answer: int, table: int, row: i
         fault, key, key_size, value, value_size, time, end = _message(place, stop)
         if fault:
             return store_fault(answer, index, fault, key - start, key_size, value), row
-        stored, computed = load_beu32(place + 12), crc32(place + 16, end - place - 16)
+        stored, computed = load_beu32(place + 12), zlib_of(place + 16, end - place - 16)
         if stored != computed:
             return store_fault(answer, index, MESSAGE_CRC, place - start, stored, computed), row
         if load_u8(place + 17) & 7:
