@@ -1,0 +1,74 @@
+"""Estimate: bytes that the output will need, against the free space, before the first byte is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kafka_salvage.errors import DestinationError
+from kafka_salvage.export.lines import Line
+from kafka_salvage.export.options import ExportOptions
+from kafka_salvage.export.quarantine import kept_aside, surveys_of
+from kafka_salvage.plan.plan import Plan, Step
+
+PER_RECORD = 330
+"""Bytes of a line of JSON besides key, value and headers."""
+DOCUMENTS = 1 << 20
+"""Bytes kept free for report, manifest and sums."""
+
+
+def _records(step: Step) -> int:
+    """Records among a step's runs; a run that it only touches counts whole."""
+    runs = step.survey.runs
+    inside = (runs.start < step.stop) & (runs.stop > step.start) & (runs.records > 0)
+    return int(runs.records[inside].sum())
+
+
+def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str, int]:
+    """Bytes per format.
+
+    Segments and quarantine are exact (filters may make them smaller); JSON Lines is a low estimate, since what compressed
+    batches inflate to is not known: a disk that is too small for it is certainly too small.
+    """
+    stored = sum(line.bytes for line in lines)
+    wanted: dict[str, int] = {}
+    for name in options.formats:
+        if name == "jsonl":
+            records = sum(_records(step) for line in lines for step in line.steps)
+            full = stored * 4 // 3 + records * PER_RECORD
+            wanted[name] = full if options.compress == "none" else stored + records * 8
+        else:
+            wanted[name] = stored
+    if plan.policy.selection.narrows_records:
+        wanted = dict.fromkeys(wanted, 0)
+    wanted["quarantine"] = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
+    wanted["documents"] = DOCUMENTS
+    return wanted
+
+
+def free_bytes(out: Path) -> int:
+    """Bytes that this user may write where ``out`` lies or will lie."""
+    place = out.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    status = os.statvfs(place)
+    return status.f_bavail * status.f_frsize
+
+
+def refuse_small_disk(out: Path, wanted: Mapping[str, int], *, force: bool) -> None:
+    """Compares with the free space.
+
+    Raises:
+        DestinationError: it is too little, and ``force`` is not given.
+    """
+    free, total = free_bytes(out), sum(wanted.values())
+    if total <= free or force:
+        return
+    listed = ", ".join(f"{name} {size:,}" for name, size in wanted.items() if size)
+    raise DestinationError(
+        f"the output needs about {total:,} bytes, and {free:,} are free at {out}",
+        target=str(out),
+        causes=(f"By format: {listed}.",),
+        advice="Give --out on a larger disk, select less, or use --compress; --force tries all the same.",
+    )

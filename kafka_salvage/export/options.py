@@ -1,0 +1,56 @@
+"""ExportOptions: how a plan is written; what is written is the plan's own policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kafka_salvage.errors import RequestError
+from kafka_salvage.scan.limits import Limits
+
+MAX_SEGMENT = (1 << 31) - 1
+"""Kafka's bound on the bytes of a segment and on offsets relative to its name."""
+
+ENCODINGS = ("base64", "utf8")
+COMPRESSIONS = ("none", "gzip", "zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """Choices of the writer.
+
+    Attributes:
+        formats: names of sinks (see `registry`).
+        encoding: how JSONL shows bytes: ``base64`` or ``utf8``.
+        compress: JSONL files: ``none``, ``gzip`` or ``zstd``.
+        force: write into a directory that is not empty, and onto a disk that seems too small.
+        resume: write into a directory that an interrupted run left.
+        jobs: partitions written at a time.
+        limits: bounds of decompression.
+        segment_limit: most bytes of an output segment, and most that an offset may lie above its name.
+        argv: the command line, for `run.json`.
+
+    Raises:
+        RequestError: a value is none of those allowed.
+    """
+
+    formats: tuple[str, ...] = ("segments",)
+    encoding: str = "base64"
+    compress: str = "none"
+    force: bool = False
+    resume: bool = False
+    jobs: int = 1
+    limits: Limits = field(default_factory=Limits)
+    segment_limit: int = MAX_SEGMENT
+    argv: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            raise RequestError(
+                f"there is no encoding {self.encoding!r}", advice=f"Choose one of {', '.join(ENCODINGS)}."
+            )
+        if self.compress not in COMPRESSIONS:
+            raise RequestError(
+                f"there is no compression {self.compress!r}", advice=f"Choose one of {', '.join(COMPRESSIONS)}."
+            )
+        if not self.formats:
+            raise RequestError("no output format is given", advice="Choose segments or jsonl.")

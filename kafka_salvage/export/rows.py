@@ -1,0 +1,147 @@
+"""Rows: a plan's lines as batches and records in offset order, in chunks of bounded size.
+
+Strategy: each step's segment is opened with its repairs laid over, and walked over the step's bytes again (the CRC of
+every batch is computed a second time, so that nothing goes out that changed since it was judged). What cannot be read any
+more is a `Shortfall`, not an exception: the rest of the line still comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+
+from kafka_salvage.errors import SourceError
+from kafka_salvage.export.lines import Line, lines_of
+from kafka_salvage.export.receipt import Shortfall
+from kafka_salvage.export.selecting import EdgeFilter, RecordFilter
+from kafka_salvage.export.sink import BatchChunk, RecordChunk
+from kafka_salvage.plan.plan import Plan, Step, TransactionLabels
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.records import Outcome, RecordTable, decode
+from kafka_salvage.scan.walk import StopReason, walk
+from kafka_salvage.source.opening import open_source
+from kafka_salvage.source.patched import PatchedSource
+from kafka_salvage.source.source import Source
+
+_SKIPPABLE = frozenset({StopReason.CRC_MISMATCH, StopReason.UNREADABLE})
+
+
+def open_step(step: Step) -> Source:
+    """The step's segment, repairs laid over.
+
+    Raises:
+        SourceError: it cannot be opened any more.
+    """
+    file = step.survey.segment.file
+    source = open_source(file.real, file.path)
+    patches = [(patch.position, patch.after) for patch in step.survey.patches]
+    return PatchedSource(source, patches) if patches else source
+
+
+def _shortfall(step: Step, start: int, stop: int, reason: str) -> Shortfall:
+    file = step.survey.segment.file
+    return Shortfall(file.source, file.path, start, stop, reason)
+
+
+def _walk_step(source: Source, step: Step, shortfalls: list[Shortfall]) -> Iterator[BatchTable]:
+    """Batches of a step; where the bytes are no longer what they were, goes on behind that batch if its end is known."""
+    position = step.start
+    while position < step.stop:
+        stop = None
+        for block in walk(source, position, step.stop):
+            yield block.batches
+            stop = block.stop or stop
+        if stop is None or stop.reason is StopReason.END:
+            return
+        end = stop.position + stop.size
+        if stop.reason not in _SKIPPABLE or stop.size <= 0 or end > step.stop:
+            end = step.stop
+        reason = f"these bytes changed or became unreadable after they were checked ({stop.reason})"
+        shortfalls.append(_shortfall(step, stop.position, end, reason))
+        position = end
+
+
+def resolved(source: Source, batches: BatchTable, limits: Limits) -> BatchTable:
+    """The batches, with first offset and count of magic-0/1 wrappers filled in by inflating them."""
+    wrappers = np.flatnonzero(batches.is_wrapper)
+    if not len(wrappers):
+        return batches
+    parts = [decoded.table.batches for decoded in decode(source, batches.take(wrappers), limits)]
+    inner = BatchTable.concat(parts)
+    base, last, count = batches.base_offset.copy(), batches.last_offset.copy(), batches.record_count.copy()
+    rows = np.searchsorted(batches.position, inner.position)
+    base[rows], last[rows], count[rows] = inner.base_offset, inner.last_offset, inner.record_count
+    return batches.replace(base_offset=base, last_offset=last, record_count=count)
+
+
+def line_batches(
+    line: Line, limits: Limits, shortfalls: list[Shortfall], reach: EdgeFilter | None = None
+) -> Iterator[BatchChunk]:
+    """All batches of a line, in offset order.
+
+    Args:
+        line: whose steps are walked.
+        limits: bounds of decompression.
+        shortfalls: what could not be read again is appended.
+        reach: steps that lie wholly outside what it wants are not read.
+    """
+    for step in line.steps:
+        if reach is not None and not reach.reaches(step):
+            continue
+        try:
+            source = open_step(step)
+        except SourceError as error:
+            shortfalls.append(_shortfall(step, step.start, step.stop, error.message))
+            continue
+        with closing(source):
+            for table in _walk_step(source, step, shortfalls):
+                batches = resolved(source, table, limits)
+                meant = (batches.base_offset >= step.offsets.start) & (batches.base_offset < step.offsets.stop)
+                if not meant.all():
+                    batches = batches.take(meant)
+                if len(batches):
+                    yield BatchChunk(step, source, batches, line.labels.lookup(batches))
+
+
+def chunk_records(
+    chunk: BatchChunk,
+    labels: TransactionLabels,
+    wanted: RecordFilter,
+    limits: Limits,
+    shortfalls: list[Shortfall],
+) -> Iterator[RecordChunk]:
+    """Data records of a chunk that the filter wants."""
+    batches = chunk.batches.take(wanted.batches(chunk))
+    if not len(batches):
+        return
+    for decoded in decode(chunk.source, batches, limits):
+        failed = np.flatnonzero(decoded.outcome != Outcome.OK)
+        made = decoded.table.batches
+        for row in failed.tolist():
+            start, stop = int(made.position[row]), int(made.stop[row])
+            reason = decoded.detail.get(row, Outcome(int(decoded.outcome[row])).name.lower())
+            shortfalls.append(_shortfall(chunk.step, start, stop, f"could not be decoded: {reason}"))
+        table = wanted.records(decoded.table, chunk.step)
+        if len(table):
+            yield RecordChunk(chunk.step, table, labels.lookup(table.batches))
+
+
+def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTable]:
+    """Data records of every line of a plan, line by line, in offset order; the filters of the plan's policy hold.
+
+    Raises:
+        SourceError: bytes that were checked could not be read again.
+    """
+    bounds = limits or Limits()
+    for line in lines_of(plan):
+        wanted = RecordFilter(line, plan.policy)
+        shortfalls: list[Shortfall] = []
+        for chunk in line_batches(line, bounds, shortfalls):
+            for records in chunk_records(chunk, line.labels, wanted, bounds, shortfalls):
+                yield records.table
+            if shortfalls:
+                first = shortfalls[0]
+                raise SourceError(f"{first.path}: {first.reason}", source=first.source, where=(first.start, first.stop))
