@@ -127,6 +127,8 @@ class Layout:
 
     def array(self, data: Buffer, count: int, position: int = 0) -> np.ndarray[Any, np.dtype[Any]]:
         """``count`` structures one after another, as a structured array over ``data`` (no copy)."""
+        if count == 0:
+            return np.empty(0, self.dtype)  # frombuffer refuses an empty buffer
         return np.frombuffer(data, self.dtype, count, position)
 
     def markdown(self) -> str:
