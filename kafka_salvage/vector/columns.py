@@ -186,10 +186,11 @@ class RecordColumns:
         return out
 
 
-def rows_needed(jobs: I64) -> int:
-    """Upper bound of the records that these jobs can give, whatever their headers claim."""
-    size = np.maximum(jobs[:, JOB_STOP] - jobs[:, JOB_START], 0)
-    kind = jobs[:, JOB_KIND]
-    v2 = np.clip(jobs[:, JOB_COUNT], 0, size // SMALLEST_RECORD)
-    bound = np.where(kind == KIND_V2, v2, np.where(kind == KIND_MESSAGE, 1, size // SMALLEST_MESSAGE))
+def rows_needed(jobs: I64, size: int) -> int:
+    """Upper bound of the records that these jobs can give from ``size`` bytes of data, whatever their headers claim."""
+    start, stop, kind = jobs[:, JOB_START], jobs[:, JOB_STOP], jobs[:, JOB_KIND]
+    inside = (start >= 0) & (start <= stop) & (stop <= size)
+    size_of = np.where(inside, stop - start, 0)
+    v2 = np.clip(jobs[:, JOB_COUNT], 0, size_of // SMALLEST_RECORD)
+    bound = np.where(kind == KIND_V2, v2, np.where(kind == KIND_MESSAGE, 1, size_of // SMALLEST_MESSAGE))
     return int(bound[kind != KIND_SKIP].sum())

@@ -279,7 +279,7 @@ def decode_columns(data: U8, jobs: I64, headers: int = 0) -> tuple[RecordColumns
         raise ValueError("data must be contiguous")
     answers = np.zeros((len(jobs), ANSWER_WIDTH), np.int64)
     answers[:, [ANSWER_FIRST, ANSWER_LAST, ANSWER_INNER_FIRST, ANSWER_INNER_LAST]] = -1
-    columns = RecordColumns.room(rows_needed(jobs), headers)
+    columns = RecordColumns.room(rows_needed(jobs, len(data)), headers)
     state = np.zeros(3, np.int64)
     while True:
         table = columns.addresses()
