@@ -185,7 +185,7 @@ def _reach(line: Line) -> tuple[int, int, str]:
             if near_low - REACH < where.start and where.stop < near_high + REACH:
                 low, high = min(low, where.start), max(high, where.stop)
     low = min([low, *_starts(line, near_low)])
-    witnesses = [e for e in (*line.lead.ends, *_names(line)) if near_high - REACH < e.offset < near_high + REACH]
+    witnesses = [e for e in _witnesses(line) if near_high - REACH < e.offset < near_high + REACH]
     furthest = max((e.offset for e in witnesses), default=high)
     named = sorted({f"{e.kind} {e.offset}" for e in witnesses if e.offset > high})
     if furthest <= high and _torn_without_offsets(line):
@@ -196,7 +196,9 @@ def _reach(line: Line) -> tuple[int, int, str]:
 def _starts(line: Line, near: int) -> list[int]:
     """Where witnesses say that the line begins."""
     starts = []
-    if line.lead.log_start is not None:
+    if line.lead.replica.partial:
+        pass
+    elif line.lead.log_start is not None:
         starts.append(line.lead.log_start)
     elif line.lead.replica.epochs:
         starts.append(line.lead.replica.epochs[0][1])
@@ -206,6 +208,14 @@ def _starts(line: Line, near: int) -> list[int]:
         if any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
             starts.append(first.segment.segment.base_offset)
     return [start for start in starts if near - REACH < start]
+
+
+def _witnesses(line: Line) -> list[EndEvidence]:
+    """What says how far the line reached; of single files only what speaks of those files."""
+    if not line.lead.replica.partial:
+        return [*line.lead.ends, *_names(line)]
+    own = {s.segment.index.path for s in line.lead_segments if s.segment.index is not None}
+    return [*(end for end in line.lead.ends if end.path in own), *_names(line)]
 
 
 def _names(line: Line) -> list[EndEvidence]:

@@ -1,0 +1,194 @@
+"""Account: how many batches and records of a line lie in the window that the person selected.
+
+Runs that lie wholly inside are added up; only where the log start or a filter cuts a run are its batches read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kafka_salvage.plan.edges import Edges, open_patched
+from kafka_salvage.plan.plan import TRANSACTION_CODES, Step, Transaction, TransactionLabels
+from kafka_salvage.plan.policy import Selection
+from kafka_salvage.plan.transactions import Labels
+from kafka_salvage.regions.runs import SegmentSurvey
+from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.records import decode
+
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which records count: offsets ``[low, high)`` and times ``[since, until)``; a record without a time is inside."""
+
+    low: int = LOWEST
+    high: int = HIGHEST
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether times matter."""
+        return self.since is not None or self.until is not None
+
+    def times(self, timestamp: I64) -> Bool:
+        """Which timestamps are inside."""
+        since = LOWEST if self.since is None else self.since
+        until = HIGHEST if self.until is None else self.until
+        return np.asarray(((timestamp >= since) & (timestamp < until)) | (timestamp < 0))
+
+    def clip(self, low: int, high: int) -> Window:
+        """The part of it with offsets in ``[low, high)``."""
+        low, high = max(low, self.low), min(high, self.high)
+        return Window(low, max(low, high), self.since, self.until)
+
+
+def window_of(selection: Selection, log_start: int | None) -> Window:
+    """What a selection leaves of a line that begins at ``log_start``."""
+    lows = [value for value in (selection.from_offset, log_start) if value is not None]
+    high = HIGHEST if selection.to_offset is None else selection.to_offset
+    return Window(max(lows, default=LOWEST), high, selection.from_timestamp, selection.to_timestamp)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Sums over a line.
+
+    Attributes:
+        batches, records: per verdict of their steps; records include control records.
+        control: control records.
+        labels: data records per transaction label.
+    """
+
+    batches: dict[Verdict, int] = field(default_factory=dict)
+    records: dict[Verdict, int] = field(default_factory=dict)
+    control: int = 0
+    labels: dict[Transaction, int] = field(default_factory=lambda: dict.fromkeys(Transaction, 0))
+
+    @property
+    def data(self) -> int:
+        """Data records."""
+        return sum(self.records.values()) - self.control
+
+    def add(self, verdict: Verdict, batches: int, records: int, control: int) -> None:
+        """Adds to the sums."""
+        self.batches[verdict] = self.batches.get(verdict, 0) + batches
+        self.records[verdict] = self.records.get(verdict, 0) + records
+        self.control += control
+
+
+def count_line(steps: Sequence[Step], labels: TransactionLabels, window: Window, edges: Edges) -> Counts:
+    """Sums over the batches of ``steps`` that have a record inside ``window`` (or, empty, lie inside).
+
+    Raises:
+        SourceError: a file that must be read again cannot be opened any more.
+    """
+    counts = Counts()
+    by_rows = isinstance(labels, Labels) and not window.timed
+    for step in steps:
+        whole, stretches = _split(step, window)
+        if whole is not None and by_rows:
+            runs = step.survey.runs
+            sums = (int(np.maximum(c[whole], 0).sum()) for c in (runs.batches, runs.records, runs.control))
+            counts.add(step.verdict, *sums)
+        elif whole is not None:
+            stretches = [(step.start, step.stop)]
+        for start, stop in stretches:
+            table, records = inside(step.survey, start, stop, window, edges)
+            _add_batches(counts, step.verdict, table, records, None if by_rows else labels)
+    if isinstance(labels, Labels) and by_rows:
+        _add_rows(counts, steps, labels, window, edges)
+    counts.labels[Transaction.NONE] = counts.data - sum(
+        count for label, count in counts.labels.items() if label is not Transaction.NONE
+    )
+    return counts
+
+
+def _split(step: Step, window: Window) -> tuple[Bool | None, list[tuple[int, int]]]:
+    """Rows of the run table that count as they are, and stretches of bytes that must be read again."""
+    runs = step.survey.runs
+    if step.verdict not in (Verdict.INTACT, Verdict.REPAIRED) or window.timed:
+        return None, [(step.start, step.stop)]
+    touched = (runs.start < step.stop) & (runs.stop > step.start)
+    touched &= (runs.next_offset > window.low) & (runs.first_offset < window.high)
+    whole = touched & (runs.start >= step.start) & (runs.stop <= step.stop)
+    whole &= (runs.first_offset >= window.low) & (runs.next_offset <= window.high)
+    partly = np.flatnonzero(touched & ~whole)
+    starts, stops = np.maximum(runs.start[partly], step.start), np.minimum(runs.stop[partly], step.stop)
+    return whole, list(zip(starts.tolist(), stops.tolist(), strict=True))
+
+
+def inside(segment: SegmentSurvey, start: int, stop: int, window: Window, edges: Edges) -> tuple[BatchTable, I64]:
+    """Batches of ``[start, stop)`` that reach into the window, and how many of their records are inside."""
+    table = edges(segment, start, stop)
+    table = table.take((table.last_offset >= window.low) & (table.base_offset < window.high))
+    counts = np.maximum(table.record_count.astype(np.int64), 0)
+    within = (table.base_offset >= window.low) & (table.last_offset < window.high)
+    dense = counts == table.last_offset - table.base_offset + 1
+    overlap = np.minimum(table.last_offset + 1, window.high) - np.maximum(table.base_offset, window.low)
+    records = np.where(within, counts, overlap)
+    unsure = np.flatnonzero((counts > 0) & ((~within & ~dense) | window.timed))
+    if len(unsure):
+        records[unsure] = _decoded(segment, table.take(unsure), window)
+    reaches = (records > 0) | (counts == 0)
+    return table.take(reaches), records[reaches]
+
+
+def _decoded(segment: SegmentSurvey, table: BatchTable, window: Window) -> I64:
+    records = np.zeros(len(table), np.int64)
+    with closing(open_patched(segment)) as source:
+        for part in decode(source, table):
+            made = part.table
+            wanted = (made.offset >= window.low) & (made.offset < window.high) & window.times(made.timestamp)
+            rows = np.searchsorted(table.position, made.batches.position[made.batch[wanted]])
+            np.add.at(records, rows, 1)
+    return records
+
+
+def _add_batches(
+    counts: Counts, verdict: Verdict, table: BatchTable, records: I64, labels: TransactionLabels | None
+) -> None:
+    control = table.is_control
+    counts.add(verdict, len(table), int(records.sum()), int(records[control].sum()))
+    if labels is None:
+        return
+    codes = labels.lookup(table)
+    for code, label in enumerate(TRANSACTION_CODES):
+        if label is not Transaction.NONE:
+            counts.labels[label] += int(records[(codes == code) & ~control].sum())
+
+
+def _add_rows(counts: Counts, steps: Sequence[Step], labels: Labels, window: Window, edges: Edges) -> None:
+    """Data records per label, from the rows of the labels; a row that the window cuts is read again."""
+    within = (labels.first_offset >= window.low) & (labels.last_offset < window.high)
+    for code, label in enumerate(TRANSACTION_CODES):
+        if label is not Transaction.NONE:
+            counts.labels[label] += int(labels.records[within & (labels.code == code)].sum())
+    cut = ~within & (labels.last_offset >= window.low) & (labels.first_offset < window.high)
+    for row in np.flatnonzero(cut).tolist():
+        first, last = int(labels.first_offset[row]), int(labels.last_offset[row])
+        part = window.clip(first, last + 1)
+        label = TRANSACTION_CODES[int(labels.code[row])]
+        for step in _over(steps, part):
+            for start, stop in _stretches(step, part):
+                table, records = inside(step.survey, start, stop, part, edges)
+                mine = (table.producer_id == labels.producer_id[row]) & table.is_transactional & ~table.is_control
+                counts.labels[label] += int(records[mine].sum())
+
+
+def _over(steps: Iterable[Step], window: Window) -> list[Step]:
+    return [s for s in steps if s.offsets.start < window.high and s.offsets.stop > window.low]
+
+
+def _stretches(step: Step, window: Window) -> list[tuple[int, int]]:
+    runs = step.survey.runs
+    rows = (runs.start < step.stop) & (runs.stop > step.start)
+    rows &= (runs.first_offset < window.high) & (runs.next_offset > window.low)
+    starts, stops = np.maximum(runs.start[rows], step.start), np.minimum(runs.stop[rows], step.stop)
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))

@@ -1,0 +1,155 @@
+"""Conditions: which exit codes hold for a plan (section 4 of the contract).
+
+What counts:
+
+- `LOSS` (3): an offset of the selection is lost, missing or suspect, or undecodable for another reason than a codec that
+  is not installed. A torn tail is an offset lost.
+- `AMBIGUOUS` (4): copies disagree and nothing decides.
+- `FAILED` (5): a segment file could not be opened at all, or a codec is not installed (install it and run again).
+- `COVERED` (6): something was repaired; output leans on leftovers; another file holds other bytes for the same offsets; or
+  a finding that is not harmless. Harmless are a missing index (a broker rebuilds it) and what says so of itself
+  (``detail["harmless"]``: a preallocated index, a tail that is merely behind).
+
+Findings count where output comes from: in the line's own files and in leftovers that gave something. What retention,
+compaction or a deletion on purpose left behind, unused, leaves the exit code alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from kafka_salvage.integrity.numbering import fact_findings
+from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
+from kafka_salvage.plan.policy import Include, Selection
+from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.verdict import Finding
+from kafka_salvage.scan.replica import Use
+from kafka_salvage.wire.filenames import FileKind
+
+INTACT, LOSS, AMBIGUOUS, FAILED, COVERED = 0, 3, 4, 5, 6
+
+PRECEDENCE = (FAILED, AMBIGUOUS, LOSS, COVERED)
+"""When several hold, the first of these is the exit code."""
+
+OUTCOME = {INTACT: "intact", COVERED: "covered", LOSS: "loss", AMBIGUOUS: "ambiguous", FAILED: "failed"}
+
+HARMLESS = frozenset({"index-missing"})
+"""Codes of findings that are no damage."""
+
+
+def conditions_of(plan: Plan) -> list[int]:
+    """Exit codes that hold, sorted; empty when all is intact."""
+    found: set[int] = set()
+    for partition in plan.partitions:
+        if partition.selected:
+            found |= _of_partition(partition, plan)
+    if _not_opened(plan):
+        found.add(FAILED)
+    if any(_harmful(finding) for finding in fact_findings(plan.inventory)):
+        found.add(COVERED)
+    side = (FileKind.OFFSET_CHECKPOINT, FileKind.META_PROPERTIES, FileKind.EPOCH_CHECKPOINT, FileKind.PRODUCER_SNAPSHOT)
+    if any(file.use is Use.UNREADABLE and file.kind in side for file in plan.inventory.files):
+        found.add(COVERED)
+    return sorted(found)
+
+
+def exit_code(conditions: Sequence[int]) -> int:
+    """The exit code of several conditions."""
+    return next((code for code in PRECEDENCE if code in conditions), INTACT)
+
+
+def selected_spans(partition: PartitionPlan, selection: Selection) -> Iterator[OffsetSpan]:
+    """Ranges of the ledger that reach into the selected offsets."""
+    for span in partition.ledger:
+        if selection.from_offset is not None and span.offsets.stop <= selection.from_offset:
+            continue
+        if selection.to_offset is not None and span.offsets.start >= selection.to_offset:
+            continue
+        yield span
+
+
+def _of_partition(partition: PartitionPlan, plan: Plan) -> set[int]:
+    found: set[int] = set()
+    for span in selected_spans(partition, plan.policy.selection):
+        found |= _of_span(span, Include.SUSPECT in plan.policy.include)
+    if partition.leans_on_leftovers or any(branch.kind == "divergent" for branch in partition.branches):
+        found.add(COVERED)
+    findings = [f for f in counted_findings(partition) if _inside(f, plan.policy.selection)]
+    if any(finding.code == "codec-missing" for finding in findings):
+        found.add(FAILED)
+    if any(finding.code == "unreadable" and finding.detail.get("opened") is False for finding in findings):
+        found.add(FAILED)
+    if any(_harmful(finding) for finding in findings):
+        found.add(COVERED)
+    return found
+
+
+def _of_span(span: OffsetSpan, suspect_included: bool) -> set[int]:
+    match span.status:
+        case Status.LOST | Status.MISSING:
+            return {LOSS}
+        case Status.SUSPECT:
+            return {COVERED} if suspect_included else {LOSS}
+        case Status.UNDECODABLE:
+            codec = span.findings and all(finding.code == "codec-missing" for finding in span.findings)
+            return {FAILED} if codec else {LOSS}
+        case Status.AMBIGUOUS:
+            return {AMBIGUOUS}
+        case Status.REPAIRED | Status.DIVERGENT:
+            return {COVERED}
+    return set()
+
+
+def counted_findings(partition: PartitionPlan) -> Iterator[Finding]:
+    """Findings of what the partition's line comes from."""
+    yield from partition.findings
+    for span in partition.ledger:
+        yield from span.findings
+    used = {id(step.survey) for step in partition.line}
+    homes = {step.state for step in partition.line} or {partition.state}
+    for place, survey in enumerate(partition.replicas):
+        gave = [segment for segment in survey.segments if id(segment) in used]
+        passed_over = any(survey is other for other in partition.unused)
+        if place == 0 or gave or passed_over:
+            yield from survey.findings
+        yield from _segment_findings(survey, gave, place == 0 or passed_over, homes)
+
+
+def _segment_findings(
+    survey: ReplicaSurvey, gave: Iterable[SegmentSurvey], own: bool, homes: Iterable[object]
+) -> Iterator[Finding]:
+    counted = {id(segment) for segment in gave}
+    for segment in survey.segments:
+        home = own and (segment.segment.state is survey.replica.state or segment.segment.state in homes)
+        if home or id(segment) in counted:
+            yield from segment.findings
+            for region in segment.regions:
+                yield from region.findings
+
+
+def _inside(finding: Finding, selection: Selection) -> bool:
+    """Whether a finding may concern selected offsets; one that names none does."""
+    where = finding.offsets
+    if where is None:
+        return True
+    low, high = selection.from_offset, selection.to_offset
+    return (low is None or where.stop > low) and (high is None or where.start < high)
+
+
+def _harmful(finding: Finding) -> bool:
+    return finding.code not in HARMLESS and finding.detail.get("harmless") is not True
+
+
+def _not_opened(plan: Plan) -> bool:
+    """Whether a segment file of the selection could not be opened."""
+    unselected = {
+        (segment.segment.file.source, segment.segment.file.path)
+        for partition in plan.partitions
+        if not partition.selected
+        for survey in partition.replicas
+        for segment in survey.segments
+    }
+    return any(
+        file.use is Use.UNREADABLE and file.kind is FileKind.SEGMENT and (file.source, file.path) not in unselected
+        for file in plan.inventory.files
+    )

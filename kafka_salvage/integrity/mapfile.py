@@ -1,0 +1,79 @@
+"""Map file: a RegionMap as ddrescue writes one.
+
+Format: GNU ddrescue manual, "Mapfile structure". Statuses: ``+`` good; ``-`` damaged; ``*`` the disk refused the bytes (so
+that a ddrescue run on the map tries them again); ``/`` readable, but held back; ``?`` not read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.regions.runs import SegmentSurvey
+from kafka_salvage.regions.verdict import Verdict
+
+if TYPE_CHECKING:
+    from kafka_salvage.integrity.report import IntegrityReport
+
+STATUS = {
+    Verdict.INTACT: "+",
+    Verdict.REPAIRED: "+",
+    Verdict.DUPLICATE: "+",
+    Verdict.BLANK: "+",
+    Verdict.SUSPECT: "/",
+    Verdict.UNDECODABLE: "/",
+    Verdict.DAMAGED: "-",
+    Verdict.FOREIGN: "-",
+    Verdict.UNREADABLE: "*",
+    Verdict.UNREAD: "?",
+}
+
+
+def render(survey: SegmentSurvey) -> str:
+    """The map of one segment: blocks in order, from 0 to the size, neighbours with one status joined."""
+    blocks: list[tuple[int, int, str]] = []
+    for region in survey.regions:
+        status = STATUS[region.verdict]
+        if blocks and blocks[-1][2] == status:
+            start, size, _ = blocks[-1]
+            blocks[-1] = start, size + region.size, status
+        else:
+            blocks.append((region.start, region.size, status))
+    lines = [
+        "# Mapfile. Created by kafka-salvage",
+        "# current_pos  current_status  current_pass",
+        f"0x{survey.regions.size:08X}     +               1",
+        "#      pos        size  status",
+    ]
+    lines += [f"0x{start:08X}  0x{size:08X}  {status}" for start, size, status in blocks]
+    return "\n".join(lines) + "\n"
+
+
+def write_maps(report: IntegrityReport, directory: Path) -> list[Path]:
+    """Writes ``<source>/<path of the segment>.map`` below ``directory`` for every segment.
+
+    Raises:
+        RequestError: the directory lies inside a source.
+        DestinationError: a file cannot be written.
+    """
+    target = directory.resolve()
+    for source in report.plan.inventory.sources:
+        covers = [cover.resolve() for cover in source.covers or (source.root,)]
+        if any(target == cover or cover in target.parents for cover in covers):
+            raise RequestError(
+                f"{directory} lies inside the source {source.name}; evidence is never written to",
+                advice="Give a directory outside of every source.",
+            )
+    written: list[Path] = []
+    for survey in report.segments:
+        file = survey.segment.file
+        parts = [part for part in f"{file.source}/{file.path}".split("/") if part not in ("", ".", "..")]
+        path = directory.joinpath(*parts[:-1], f"{parts[-1]}.map")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(survey), encoding="utf-8")
+        except OSError as error:
+            raise DestinationError(f"{path} cannot be written: {error.strerror}", target=str(path)) from error
+        written.append(path)
+    return written

@@ -1,0 +1,249 @@
+"""IntegrityReport: the account of every byte and every offset of a plan, as a value and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from kafka_salvage.integrity.accounts import Counts, Window, count_line, window_of
+from kafka_salvage.integrity.broker import broker_would
+from kafka_salvage.integrity.conditions import OUTCOME, conditions_of, exit_code, selected_spans
+from kafka_salvage.integrity.document import SCHEMA
+from kafka_salvage.integrity.numbering import Numbering, fact_findings, text
+from kafka_salvage.integrity.sections import (
+    available_of,
+    files_section,
+    hints_of,
+    segment_entry,
+    sources_section,
+    span_entry,
+    topics_section,
+)
+from kafka_salvage.plan.edges import Edges, read_edges
+from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Transaction
+from kafka_salvage.plan.policy import Include
+from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.verdict import Finding, Verdict
+
+Depth = Literal["shallow", "deep"]
+
+_GIVEN = (Status.RECOVERED, Status.REPAIRED)
+
+
+@dataclass(frozen=True)
+class IntegrityReport:
+    """What `check` says, and what `salvage` writes beside its output.
+
+    Attributes:
+        plan: what a salvage would do.
+        depth: ``shallow``: headers and CRC; ``deep``: every record too.
+        conditions: exit codes that hold, sorted.
+    """
+
+    plan: Plan
+    depth: Depth
+    conditions: tuple[int, ...]
+    _edges: Edges = field(default=read_edges, repr=False)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the run."""
+        return exit_code(self.conditions)
+
+    @property
+    def outcome(self) -> str:
+        """``intact``, ``covered``, ``loss``, ``ambiguous`` or ``failed``."""
+        return OUTCOME[self.exit_code]
+
+    @cached_property
+    def replicas(self) -> tuple[ReplicaSurvey, ...]:
+        """Every copy, sorted by source and path."""
+        unique = {(s.replica.source, s.replica.path): s for p in self.plan.partitions for s in p.replicas}
+        return tuple(unique[key] for key in sorted(unique))
+
+    @property
+    def segments(self) -> tuple[SegmentSurvey, ...]:
+        """Every segment, sorted by source and path."""
+        found = [segment for survey in self.replicas for segment in survey.segments]
+        return tuple(sorted(found, key=lambda s: (s.segment.file.source, s.segment.file.path)))
+
+    @cached_property
+    def numbering(self) -> Numbering:
+        """Findings with their ids."""
+        directories = ((s.replica.source, s.replica.path) for s in self.replicas)
+        return Numbering(self._findings(), directories)
+
+    @property
+    def findings_overflow(self) -> Iterator[dict[str, Any]]:
+        """Findings beyond 10,000 of a partition, as they go to `findings.jsonl`, in order of their ids."""
+        for finding in self.numbering.split()[1]:
+            yield self.numbering.to_dict(finding)
+
+    @cached_property
+    def hints(self) -> tuple[str, ...]:
+        """What is intact and not in the output, and the flag that adds it; one sentence each."""
+        return hints_of(self.plan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of section 5 of the contract."""
+        return self._document
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        held, beyond = self.numbering.split()
+        counts = {id(p): self._counts(p, trimmed=False) for p in self.plan.partitions}
+        return {
+            "schema": SCHEMA,
+            "depth": self.depth,
+            "summary": self._summary(counts, len(beyond)),
+            "sources": sources_section(self.plan.inventory),
+            "topics": topics_section(self.replicas),
+            "segments": [segment_entry(segment, self.numbering, self._home(segment)) for segment in self.segments],
+            "partitions": [self._partition(p, counts[id(p)]) for p in self.plan.partitions],
+            "findings": [self.numbering.to_dict(finding) for finding in held],
+            "files": files_section(self.plan.inventory),
+            "hints": list(self.hints),
+        }
+
+    @cached_property
+    def _homes(self) -> dict[int, ReplicaSurvey]:
+        return {id(segment): survey for survey in self.replicas for segment in survey.segments}
+
+    def _home(self, segment: SegmentSurvey) -> ReplicaSurvey:
+        return self._homes[id(segment)]
+
+    def _findings(self) -> Iterator[Finding]:
+        yield from fact_findings(self.plan.inventory)
+        for survey in self.replicas:
+            yield from survey.findings
+            for segment in survey.segments:
+                yield from segment.findings
+                for region in segment.regions:
+                    yield from region.findings
+        for partition in self.plan.partitions:
+            yield from partition.findings
+            for span in partition.ledger:
+                yield from span.findings
+
+    def _window(self, partition: PartitionPlan, *, trimmed: bool) -> Window:
+        keep = trimmed and Include.TRIMMED in self.plan.policy.include
+        return window_of(self.plan.policy.selection, None if keep else partition.log_start)
+
+    def _counts(self, partition: PartitionPlan, *, trimmed: bool) -> Counts:
+        window = self._window(partition, trimmed=trimmed)
+        return count_line(partition.line, partition.labels, window, self._edges)
+
+    def _summary(self, counts: dict[int, Counts], omitted: int) -> dict[str, Any]:
+        selected = [p for p in self.plan.partitions if p.selected]
+        segments = self._selected_segments(selected)
+        size = dict.fromkeys(Verdict, 0)
+        for segment in segments:
+            for verdict, count in segment.regions.totals().items():
+                size[verdict] += count
+        batches = {
+            v: sum(counts[id(p)].batches.get(v, 0) for p in selected) for v in (Verdict.INTACT, Verdict.REPAIRED)
+        }
+        records = {
+            v: sum(counts[id(p)].records.get(v, 0) for p in selected) for v in (Verdict.INTACT, Verdict.REPAIRED)
+        }
+        return {
+            "exit_code": self.exit_code,
+            "conditions": list(self.conditions),
+            "outcome": self.outcome,
+            "files": len(self.plan.inventory.files),
+            "segments": len(segments),
+            "bytes": {"total": sum(size.values()), **{str(verdict): count for verdict, count in size.items()}},
+            "batches": {str(verdict): count for verdict, count in batches.items()},
+            "records": {str(verdict): count for verdict, count in records.items()},
+            "offsets": self._offsets(selected),
+            "findings_total": len(self.numbering),
+            "findings_omitted": omitted,
+        }
+
+    def _selected_segments(self, selected: Iterable[PartitionPlan]) -> list[SegmentSurvey]:
+        unique = {
+            (segment.segment.file.source, segment.segment.file.path): segment
+            for partition in selected
+            for survey in partition.replicas
+            for segment in survey.segments
+        }
+        return [unique[key] for key in sorted(unique)]
+
+    def _offsets(self, selected: Sequence[PartitionPlan]) -> dict[str, Any]:
+        sums = dict.fromkeys(Status, 0)
+        at_least = False
+        for partition in selected:
+            window = self._window(partition, trimmed=True)
+            for span in selected_spans(partition, self.plan.policy.selection):
+                size, absent = self._span_size(partition, span, window)
+                sums[span.status] += size - absent
+                sums[Status.ABSENT] += absent
+                at_least = at_least or (span.status is Status.LOST and span.open_ended)
+        return {**{str(status): count for status, count in sums.items()}, "lost_at_least": at_least}
+
+    def _span_size(self, partition: PartitionPlan, span: OffsetSpan, window: Window) -> tuple[int, int]:
+        """(offsets of the span inside the selection, how many of them hold no record)."""
+        selection = self.plan.policy.selection
+        low = max(span.offsets.start, selection.from_offset or span.offsets.start)
+        high = span.offsets.stop if selection.to_offset is None else min(span.offsets.stop, selection.to_offset)
+        size = max(high - low, 0)
+        cut = size != span.offsets.size or window.timed
+        if span.status not in _GIVEN or not cut or (not span.absent and not window.timed):
+            return size, span.absent
+        part = window.clip(low, high)
+        counts = count_line(partition.line, partition.labels, part, self._edges)
+        present = sum(counts.records.values())
+        return (present, 0) if window.timed else (size, size - present)
+
+    def _partition(self, partition: PartitionPlan, counts: Counts) -> dict[str, Any]:
+        return {
+            "cluster_id": partition.cluster_id,
+            "topic_id": partition.topic_id,
+            "state": str(partition.state),
+            "topic": text(partition.topic),
+            "partition": partition.partition,
+            "offsets": [span_entry(span, self.numbering) for span in partition.ledger],
+            "records": {
+                "data": counts.data,
+                "control": counts.control,
+                **{str(label): counts.labels[label] for label in Transaction},
+            },
+            "replicas": [self._replica(partition, survey) for survey in partition.replicas],
+            "log_start_offset": partition.log_start,
+            "selected": partition.selected,
+            "findings": self.numbering.ids(partition.findings),
+            "available": available_of(partition),
+        }
+
+    def _replica(self, partition: PartitionPlan, survey: ReplicaSurvey) -> dict[str, Any]:
+        replica = survey.replica
+        own = {id(segment) for segment in survey.segments}
+        given = [step for step in partition.line if id(step.survey) in own]
+        live = [segment for segment in survey.segments if segment.segment.state is replica.state]
+        kept = (
+            max(records, 0) for segment in live for records in (segment.runs.records - segment.runs.control).tolist()
+        )
+        return {
+            "source": text(replica.source),
+            "log_dir": text(replica.log_dir.id) if replica.log_dir else None,
+            "path": text(replica.path),
+            "state": str(replica.state),
+            "log_start_offset": survey.log_start,
+            "high_watermark": replica.high_watermark,
+            "intact_records": sum(kept),
+            "only_here": count_line(given, partition.labels, self._window(partition, trimmed=False), self._edges).data,
+            "broker_would": broker_would(survey),
+        }
+
+
+def make_report(plan: Plan, depth: Depth, *, edges: Edges = read_edges) -> IntegrityReport:
+    """Accounts for a plan.
+
+    Args:
+        plan: what a salvage would do.
+        depth: how deep the surveys looked.
+        edges: reads batches again where a run must be cut.
+    """
+    return IntegrityReport(plan, depth, tuple(conditions_of(plan)), edges)

@@ -1,0 +1,174 @@
+"""Sections of the document that restate what the plan and the inventory hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from kafka_salvage.integrity.numbering import Numbering, text
+from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
+from kafka_salvage.plan.policy import Include
+from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.scan.replica import Inventory
+
+_KIND = {
+    Include.TRIMMED: "below the log start",
+    Include.DELETED_TOPICS: "of deleted topics",
+    Include.DELETED_SEGMENTS: "in deleted segments",
+    Include.STRAY: "in stray directories",
+    Include.FUTURE: "in directories of replicas that were being moved",
+    Include.LEFTOVERS: "in .swap and .cleaned files",
+    Include.SUSPECT: "whose place is not proved",
+}
+
+
+def sources_section(inventory: Inventory) -> list[dict[str, Any]]:
+    """Sources with their log dirs."""
+    return [
+        {
+            "name": text(source.name),
+            "log_dirs": [
+                {
+                    "id": text(each.id),
+                    "path": text(each.path),
+                    "cluster_id": each.cluster_id,
+                    "node_id": each.node_id,
+                    "directory_id": each.directory_id,
+                    "clean_shutdown": each.clean_shutdown,
+                }
+                for each in source.log_dirs
+            ],
+        }
+        for source in inventory.sources
+    ]
+
+
+def topics_section(replicas: Iterable[ReplicaSurvey]) -> list[dict[str, Any]]:
+    """Topics as directory names and `partition.metadata` show them; ``partitions`` = highest number seen, plus one."""
+    seen: dict[str, dict[str | None, int]] = defaultdict(dict)
+    for survey in replicas:
+        replica = survey.replica
+        ids = seen[replica.topic]
+        ids[replica.topic_id] = max(ids.get(replica.topic_id, 0), replica.partition + 1)
+    topics: list[dict[str, Any]] = []
+    for name in sorted(seen):
+        ids = seen[name]
+        if None in ids and len(ids) == 2:
+            count = ids.pop(None)
+            known = next(iter(ids))
+            ids[known] = max(ids[known], count)
+        topics += [
+            {
+                "name": text(name),
+                "topic_id": topic_id,
+                "partitions": ids[topic_id],
+                "configs": {},
+                "known_from": "partition-metadata" if topic_id is not None else "directories",
+            }
+            for topic_id in sorted(ids, key=lambda each: each or "")
+        ]
+    return topics
+
+
+def files_section(inventory: Inventory) -> list[dict[str, Any]]:
+    """Every file under every source."""
+    return [
+        {
+            "source": text(file.source),
+            "path": text(file.path),
+            "size": file.size,
+            "kind": str(file.kind),
+            "use": str(file.use),
+            "reason": None if file.reason is None else text(file.reason),
+        }
+        for file in sorted(inventory.files, key=lambda f: (f.source, f.path))
+    ]
+
+
+def segment_entry(segment: SegmentSurvey, numbering: Numbering, home: ReplicaSurvey) -> dict[str, Any]:
+    """One segment with its map."""
+    file = segment.segment.file
+    replica = home.replica
+    return {
+        "source": text(file.source),
+        "log_dir": text(replica.log_dir.id) if replica.log_dir else None,
+        "path": text(file.path),
+        "topic": text(replica.topic),
+        "partition": replica.partition,
+        "topic_id": replica.topic_id,
+        "state": str(segment.segment.state),
+        "size": segment.regions.size,
+        "regions": [
+            {
+                "start": region.start,
+                "stop": region.stop,
+                "verdict": str(region.verdict),
+                "batches": region.batches,
+                "records": region.records,
+                "offsets": [region.offsets.start, region.offsets.stop] if region.offsets else None,
+                "findings": numbering.ids(region.findings),
+            }
+            for region in segment.regions
+        ],
+    }
+
+
+def span_entry(span: OffsetSpan, numbering: Numbering) -> dict[str, Any]:
+    """One range of the ledger, with the fields that its status has."""
+    entry: dict[str, Any] = {
+        "start": span.offsets.start,
+        "stop": span.offsets.stop,
+        "status": str(span.status),
+    }
+    if span.status in (Status.RECOVERED, Status.REPAIRED):
+        entry["absent"] = span.absent
+        entry["source"] = text(span.source or "")
+    if span.status in (Status.LOST, Status.MISSING):
+        entry["open_ended"] = span.open_ended
+        entry["upper_bound"] = span.upper_bound
+    if span.reason:
+        entry["reason"] = text(span.reason)
+    if span.status is not Status.RECOVERED:
+        entry["findings"] = numbering.ids(span.findings)
+    return entry
+
+
+def available_of(partition: PartitionPlan) -> list[dict[str, Any]]:
+    """What could be added to a partition's output."""
+    return [
+        {
+            "include": str(each.include),
+            "source": text(each.source),
+            "path": text(each.path),
+            "records": each.records,
+            "bytes": each.size,
+        }
+        for each in partition.available
+    ]
+
+
+def hints_of(plan: Plan) -> tuple[str, ...]:
+    """One sentence per flag that would add something to the output."""
+    sums: dict[Include, list[int]] = {}
+    places: dict[Include, set[str]] = defaultdict(set)
+    for partition in plan.partitions:
+        if not plan.policy.selection.wants(partition.topic, partition.partition):
+            continue
+        for each in partition.available:
+            entry = sums.setdefault(each.include, [0, 0])
+            entry[0] += each.records
+            entry[1] += each.size
+            places[each.include].add(f"{partition.topic}-{partition.partition}")
+    hints = []
+    for include in Include:
+        if include in sums:
+            records, size = sums[include]
+            names = sorted(places[include])
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            plural = "" if records == 1 else "s"
+            hints.append(
+                f"Left out: {records:,} intact record{plural} ({size:,} bytes) {_KIND[include]} ({text(shown)}); "
+                f"--include {include} adds them."
+            )
+    return tuple(hints)
