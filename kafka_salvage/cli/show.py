@@ -12,9 +12,17 @@ from kafka_salvage.cli import exits, options
 
 Row = dict[str, Any]
 _BATCH = (
-    "baseOffset lastOffset count baseSequence lastSequence producerId producerEpoch partitionLeaderEpoch "
-    "isTransactional isControl"
-).split()
+    "baseOffset",
+    "lastOffset",
+    "count",
+    "baseSequence",
+    "lastSequence",
+    "producerId",
+    "producerEpoch",
+    "partitionLeaderEpoch",
+    "isTransactional",
+    "isControl",
+)
 _KINDS = {"segment": "Log", "metadata-snapshot": "Metadata snapshot"}
 
 
@@ -103,7 +111,8 @@ def _record(row: Row) -> Iterator[str]:
     words = [
         f"| offset: {row['offset']}",
         f"{row['timestampType']}: {-1 if row['timestamp'] is None else row['timestamp']}",
-        f"keySize: {_size(row['key'])} valueSize: {_size(row['value'])} sequence: {row['sequence']}",
+        f"keySize: {_size(row['key'])} valueSize: {'masked' if 'masked' in row else _size(row['value'])}",
+        f"sequence: {row['sequence']}",
         f"headerKeys: [{','.join(_header_key(header['key']) for header in row['headers'])}]",
     ]
     if "control" in row:

@@ -20,6 +20,7 @@ from kafka_salvage.scan.batches import CONTROL, DELETE_HORIZON, LOG_APPEND_TIME,
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, decode
 from kafka_salvage.scan.resync import Sanity, find_candidates
+from kafka_salvage.scan.running import RangeCrc
 from kafka_salvage.scan.walk import Stop, StopReason, walk
 from kafka_salvage.source.source import Source
 from kafka_salvage.wire.control import ControlType, read_control_key, read_kraft_value, read_marker
@@ -58,6 +59,7 @@ class LogRows:
     limits: Limits = field(default_factory=Limits)
     damaged: int = 0
     problems: int = 0
+    _running: RangeCrc | None = None
 
     def rows(self) -> Iterator[Row]:
         """All rows, in file order."""
@@ -104,8 +106,9 @@ class LogRows:
         """Where the next batch with a sane header and a good CRC begins; the end of the file if there is none."""
         size = self.source.size
         sanity = Sanity(base_offset=self.base_offset, max_size=self.limits.batch)
+        self._running = self._running or RangeCrc(self.source)
         for start, stop in _windows(position, size):
-            found = find_candidates(self.source, start, stop, size, sanity).batches
+            found = find_candidates(self.source, start, stop, size, sanity, running=self._running).batches
             if len(found):
                 return int(found.position[0])
         return size

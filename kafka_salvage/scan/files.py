@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kafka_salvage.errors import SourceError
 from kafka_salvage.scan.evidence import EvidenceFile, Use
 from kafka_salvage.scan.layout import REMOTE_INDEX_CACHE, Layout, in_remote_cache
 from kafka_salvage.source.inventory import Entry, Nature
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.wire.filenames import FileKind, FileName, Suffix, parse_file_name
+from kafka_salvage.wire.foreign import HEAD_SIZE, Foreign, identify
 
 _IN_LOG_DIR = frozenset({FileKind.META_PROPERTIES, FileKind.OFFSET_CHECKPOINT, FileKind.CLEAN_SHUTDOWN})
 _UNFINISHED = "a file that was being written; it may be newer than the finished one, or torn"
@@ -72,14 +75,23 @@ def _why_unreadable(entry: Entry) -> str | None:
     return None
 
 
-def _identify(entry: Entry, kind: FileKind, reason: str) -> tuple[FileKind, str]:
-    """Recognises archives and disk images by their first bytes."""
+def foreign_of(place: Path) -> Foreign | None:
+    """What a file is that Kafka did not write, by its first bytes; None when nothing speaks for anything."""
     try:
-        source = open_source(entry.real)
+        source = open_source(place)
     except SourceError:
-        return kind, reason
+        return None
     try:
-        foreign = None
+        return identify(source.read(0, HEAD_SIZE).tobytes(), source.size)
     finally:
         source.close()
-    return (FileKind.ARCHIVE, str(foreign)) if foreign is not None else (kind, reason)
+
+
+def _identify(entry: Entry, kind: FileKind, reason: str) -> tuple[FileKind, str]:
+    """Tells archives, disk images and encrypted volumes from other files, and how to open them."""
+    foreign = foreign_of(entry.real)
+    if foreign is None:
+        return kind, reason
+    if not foreign.command:
+        return FileKind.UNKNOWN, f"not a file of Kafka's by its name; it {foreign.sentence}"
+    return FileKind.ARCHIVE, f"{foreign.sentence}; this opens it: {foreign.command}"

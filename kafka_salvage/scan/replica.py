@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from kafka_salvage.scan.evidence import (
     TopicPartition,
     Use,
 )
+from kafka_salvage.scan.files import foreign_of
 from kafka_salvage.scan.given import Given, beside, looks_like_log_dir, name_sources, understand
 from kafka_salvage.scan.layout import Layout, lay_out
 from kafka_salvage.source.inventory import Identity, Lister, Nature
@@ -41,9 +43,6 @@ __all__ = [
     "duplicates_of_partition",
     "take_inventory",
 ]
-
-
-UNPACK = "Unpack or mount it read-only, and give the directory."
 
 
 def take_inventory(paths: Sequence[str | os.PathLike[str]]) -> Inventory:
@@ -127,8 +126,13 @@ def _refusal(given: Given, contents: Contents) -> SalvageError:
                 f"{file.real} {file.reason}", source=where, advice="Run this as a user that may read it."
             )
     for file in contents.files:
-        if file.kind is FileKind.ARCHIVE:
-            return RequestError(f"{file.real} is no Kafka data as it is: {file.reason}", advice=UNPACK)
+        foreign = foreign_of(file.real) if file.kind is FileKind.ARCHIVE else None
+        if foreign is not None:
+            command = foreign.command.replace("FILE", shlex.quote(str(file.real)))
+            return RequestError(
+                f"{file.real} {foreign.sentence}, not Kafka data as it is",
+                advice=f"Open it, and give the directory that comes out: {command}",
+            )
     if given.whole:
         return RequestError(
             f"{where} holds no Kafka files",
