@@ -135,7 +135,7 @@ class StagedFile:
             self.abort()
             raise destination_error(self.path, error) from error
         made = WrittenFile(self.path, self._format, self.size, self._hash.hexdigest(), records, batches)
-        self._stage.add(made)
+        self._stage.close(self, made)
         return made
 
     def abort(self) -> None:
@@ -144,6 +144,7 @@ class StagedFile:
             self._file.close()
         with suppress(OSError):
             self._real.unlink()
+        self._stage.close(self, None)
 
 
 class Stage:
@@ -167,6 +168,7 @@ class Stage:
         except OSError as error:
             raise destination_error(str(out), error) from error
         self._files: dict[str, WrittenFile] = {}
+        self._open: set[StagedFile] = set()
         self._checked: set[Path] = {self.out}
         self._lock = threading.Lock()
 
@@ -192,7 +194,10 @@ class Stage:
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts) or parts[0] == PARTIAL or path in self._files:
             raise InvariantError(f"{path!r} is no place for an output file", stage="export.atomic")
-        return StagedFile(self, path, format_)
+        file = StagedFile(self, path, format_)
+        with self._lock:
+            self._open.add(file)
+        return file
 
     def write(self, path: str, format_: str, data: bytes, *, records: int = 0) -> WrittenFile:
         """A whole small file."""
@@ -200,10 +205,12 @@ class Stage:
         file.write(data)
         return file.finish(records=records)
 
-    def add(self, made: WrittenFile) -> None:
-        """Remembers a finished file."""
+    def close(self, file: StagedFile, made: WrittenFile | None) -> None:
+        """Remembers a finished file, or forgets one that failed."""
         with self._lock:
-            self._files[made.path] = made
+            self._open.discard(file)
+            if made is not None:
+                self._files[made.path] = made
 
     def commit(self, last: Iterable[str]) -> None:
         """Moves every finished file to its place; those in ``last`` at the end, in that order.
@@ -248,6 +255,8 @@ class Stage:
 
     def discard(self) -> None:
         """Removes what is staged, and the output directory when this run made it and it is empty."""
+        for file in tuple(self._open):
+            file.abort()
         with suppress(OSError):
             _remove(self.staging)
         if self._made_out:

@@ -1,0 +1,285 @@
+"""Stage: a full disk, a kill, a planted link and a second run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kafka_salvage.errors import DestinationError, InvariantError, RequestError
+from kafka_salvage.export.atomic import PARTIAL, Stage, StagedFile
+from tests.export.scenes import Piece, Scene, tree
+from tests.support.build import Build
+
+ROOT = Path(__file__).resolve().parents[2]
+FORMATS = ("segments", "jsonl")
+
+
+def scene(root: Path, partitions: int = 3) -> Scene:
+    made = Scene(root)
+    for partition in range(partitions):
+        data, infos = Build().v2(50).v2(50).v2(50).done()
+        made.add([Piece(data + b"damage", infos)], partition=partition)
+    return made
+
+
+def test_nothing_lies_at_its_place_before_the_commit(tmp_path: Path) -> None:
+    with Stage(tmp_path / "out") as stage:
+        stage.write("a/b/c.txt", "document", b"content")
+        assert [p.name for p in (tmp_path / "out").iterdir()] == [PARTIAL]
+        stage.commit(last=())
+    assert tree(tmp_path / "out") == {"a/b/c.txt": b"content"}
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with Stage(tmp_path / "deep" / "out") as stage:
+            stage.write("a", "document", b"content")
+            stage.create("b", "document").write(b"x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not (tmp_path / "deep" / "out").exists()
+
+
+@pytest.mark.parametrize("path", ["../a", "/a", "a/../b", "a//b", "", f"{PARTIAL}/a", "a/."])
+def test_places_outside_are_our_bug(tmp_path: Path, path: str) -> None:
+    with Stage(tmp_path / "out") as stage, pytest.raises(InvariantError):
+        stage.create(path, "document")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("when", [0, 1, 4, 9])
+def test_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, when: int) -> None:
+    calls = iter(range(1_000_000))
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        if next(calls) == when:
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DestinationError) as caught:
+        scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS)
+    assert caught.value.target
+    assert caught.value.advice
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_really_full_disk(tmp_path: Path) -> None:
+    """A file size limit stands in for a full disk: the kernel refuses in the middle of a file."""
+    program = f"""
+        import resource, signal, sys
+        from pathlib import Path
+        from kafka_salvage.errors import DestinationError
+        from tests.export.test_atomic import FORMATS, scene
+        made = scene(Path({str(tmp_path / "src")!r}), 1)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        try:
+            made.write(Path({str(tmp_path / "out")!r}), formats=FORMATS)
+        except DestinationError as error:
+            sys.exit(5)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, check=False)
+    assert run.returncode == 5
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_small_disk_is_refused_before_the_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs
+
+    def small(path: Any) -> os.statvfs_result:
+        values = list(real(path))
+        values[4] = 10  # f_bavail
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", small)
+    with pytest.raises(DestinationError, match="are free"):
+        scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS)
+    assert not (tmp_path / "out").exists()
+    scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS, force=True)
+    assert (tmp_path / "out" / "SHA256SUMS").exists()
+
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from tests.export.test_atomic import FORMATS, scene
+src, out, when, what = sys.argv[1:]
+left = int(when)
+def dying(real):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+    return call
+made = scene(Path(src))
+if what == "fsync":
+    os.fsync = dying(os.fsync)
+elif what == "write":
+    from kafka_salvage.export.atomic import StagedFile
+    StagedFile.write = dying(StagedFile.write)
+else:
+    Path.replace = dying(Path.replace)
+made.write(Path(out), formats=FORMATS)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "when"), [("write", 0), ("write", 6), ("fsync", 3), ("fsync", 11), ("replace", 0), ("replace", 5)]
+)
+def test_a_kill_leaves_nothing_that_looks_finished_and_resume_goes_on(tmp_path: Path, what: str, when: int) -> None:
+    whole = tmp_path / "whole"
+    scene(tmp_path / "src").write(whole, formats=FORMATS)
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", KILLER, str(tmp_path / "src"), str(out), str(when), what]
+    run = subprocess.run(command, cwd=ROOT, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert not (out / "SHA256SUMS").exists()
+    assert not (out / "manifest.json").exists()
+    expected = tree(whole)
+    for path, content in tree(out).items():
+        assert path.startswith(f"{PARTIAL}/") or expected[path] == content
+    if what != "replace":
+        assert [p.name for p in out.iterdir()] == [PARTIAL]
+    with pytest.raises(RequestError, match="not empty"):
+        scene(tmp_path / "src").write(out, formats=FORMATS)
+    scene(tmp_path / "src").write(out, formats=FORMATS, resume=True)
+    assert tree(out) == expected
+    assert not (out / PARTIAL).exists()
+
+
+def test_an_output_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("keep me")
+    refused: list[dict[str, Any]] = [{}, {"resume": True}]
+    for options in refused:
+        with pytest.raises(RequestError):
+            scene(tmp_path / "src").write(out, formats=FORMATS, **options)
+    assert tree(out) == {"mine.txt": b"keep me"}
+    scene(tmp_path / "src").write(out, formats=FORMATS, force=True)
+    assert (out / "mine.txt").read_text() == "keep me"
+
+
+def test_force_replaces_an_earlier_rescue_wholly(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    scene(tmp_path / "src", 5).write(out, formats=FORMATS)
+    fewer = scene(tmp_path / "src", 2)
+    fewer.write(out, formats=("jsonl",), force=True)
+    fewer.write(tmp_path / "fresh", formats=("jsonl",))
+    assert tree(out) == tree(tmp_path / "fresh")
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in (tmp_path / "fresh").iterdir())
+
+
+def test_a_forged_manifest_removes_nothing_outside(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("evidence")
+    (out / "link").symlink_to(tmp_path)
+    listed = [{"path": path} for path in ("../victim", str(victim), "link/victim", 7)]
+    (out / "manifest.json").write_text(json.dumps({"outputs": listed}))
+    scene(tmp_path / "src", 1).write(out, formats=FORMATS, force=True)
+    assert victim.read_text() == "evidence"
+
+
+@pytest.mark.parametrize("folder", ["segments", "jsonl", "jsonl/orders", "quarantine"])
+def test_a_planted_link_leads_nowhere(tmp_path: Path, folder: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (out / folder).parent.mkdir(parents=True)
+    (out / folder).symlink_to(elsewhere)
+    with pytest.raises(DestinationError, match="link"):
+        scene(tmp_path / "src", 1).write(out, formats=FORMATS, force=True)
+    assert list(elsewhere.iterdir()) == []
+    assert not (out / "SHA256SUMS").exists()
+
+
+def test_output_inside_a_source_is_refused(tmp_path: Path) -> None:
+    made = scene(tmp_path / "src")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "src")
+    before = tree(tmp_path / "src")
+    for out in (tmp_path / "src", tmp_path / "src" / "a" / "b", link / "out", tmp_path / "src" / "orders-0"):
+        with pytest.raises(RequestError, match="inside"):
+            made.write(out, force=True)
+    with pytest.raises(RequestError, match="inside"):
+        made.write(tmp_path, force=True)
+    assert tree(tmp_path / "src") == before
+
+
+def test_a_file_in_place_of_the_output_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(RequestError, match="not a directory"):
+        scene(tmp_path / "src").write(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["parquet", "arrow", "nonsense"])
+def test_formats_that_are_not_there_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RequestError, match=name):
+        scene(tmp_path / "src").write(tmp_path / "out", formats=(name,))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_can_no_longer_be_read_is_told_and_the_rest_comes_out(tmp_path: Path) -> None:
+    made = scene(tmp_path / "src", 2)
+    first = made.partitions[0].replicas[0].segments[0]
+    batch = first.runs.row(1)
+    damaged = bytearray(first.segment.file.real.read_bytes())
+    damaged[batch["stop"] - 1] ^= 1
+    first.segment.file.real.write_bytes(damaged)
+    receipt = made.write(tmp_path / "out", formats=FORMATS)
+    (shortfall,) = receipt.shortfalls
+    assert (shortfall.start, shortfall.stop) == (batch["start"], batch["stop"])
+    assert receipt.exit_code == 5
+    expected = damaged[: batch["start"]] + damaged[batch["stop"] : first.runs.row(2)["stop"]]
+    assert (tmp_path / "out/segments/orders-0" / f"{0:020d}.log").read_bytes() == bytes(expected)
+    assert json.loads((tmp_path / "out/manifest.json").read_bytes())["shortfalls"]
+
+
+def test_a_vanished_file_is_told_and_the_rest_comes_out(tmp_path: Path) -> None:
+    made = scene(tmp_path / "src", 2)
+    made.partitions[0].replicas[0].segments[0].segment.file.real.unlink()
+    receipt = made.write(tmp_path / "out", formats=FORMATS)
+    assert {shortfall.path for shortfall in receipt.shortfalls} == {"orders-0/00000000000000000000.log"}
+    assert (tmp_path / "out/segments/orders-1").is_dir()
+
+
+def test_sparse_blocks_end_a_file_rightly(tmp_path: Path) -> None:
+    import numpy as np
+
+    with Stage(tmp_path / "out") as stage:
+        file: StagedFile = stage.create("zeros", "quarantine")
+        file.write(b"x")
+        file.write_sparse(np.zeros(1 << 17, np.uint8))
+        made = file.finish()
+        stage.commit(last=())
+    assert (tmp_path / "out" / "zeros").read_bytes() == b"x" + bytes(1 << 17)
+    assert made.size == 1 + (1 << 17)
+
+
+def test_run_json_is_the_only_file_with_times_and_host(tmp_path: Path) -> None:
+    import socket
+
+    scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS, argv=("kafka-salvage", "salvage", "secret-arg"))
+    run = json.loads((tmp_path / "out" / "run.json").read_bytes())
+    assert run["argv"] == ["kafka-salvage", "salvage", "secret-arg"]
+    for path, content in tree(tmp_path / "out").items():
+        if not path.endswith(".log"):
+            assert b"secret-arg" not in content, path
+            assert str(tmp_path).encode() not in content, path
+            assert run["host"] != "orders" or socket.gethostname().encode() not in content
