@@ -137,7 +137,7 @@ class Layout:
         for part in self.fields:
             at = self._offsets.get(part.name) if not part.repeated else None  # type: ignore[attr-defined] # as above
             width = "" if part.type in VARIABLE else str(FIXED[part.type][2])
-            meaning = part.meaning + (f" ({part.legal})" if part.legal else "")
+            meaning = f"{part.meaning} ({part.legal})" if part.meaning and part.legal else part.meaning or part.legal
             name = f"`{part.name}`" + (" …" if part.repeated else "")
             lines.append(f"| {'' if at is None else at} | {width} | {name} | {part.type} | {meaning} |")
         lines.append("")
