@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import struct
+import zlib
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kafka_salvage.ranges import ByteRange
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, decode
+from kafka_salvage.source.memory import MemorySource
+from kafka_salvage.source.patched import PatchedSource
+from kafka_salvage.source.source import U8
+from tests.scan.headers import header_table
+from tests.support.build import (
+    GZIP,
+    LZ4,
+    NONE,
+    SNAPPY,
+    ZSTD,
+    Build,
+    Rec,
+    compress,
+    legacy_message,
+    record_for,
+    v2_batch,
+    v2_header_and,
+    v2_record,
+)
+from tests.support.corpus import scene
+from tests.wire import vectors
+
+TYPES = {"NoTimestampType": -1, "CreateTime": 0, "LogAppendTime": 1}
+VECTORS = {v.name: v for v in vectors.load()}
+STRICTER = {"v1_wrap_truncinner"}
+"""Kafka takes an inner message that is cut for the end of the set, and then gets the others' offsets wrong."""
+
+
+def whole(data: bytes, batches: BatchTable | None = None, **more: Any) -> list[Decoded]:
+    return list(decode(MemorySource(data), header_table(data) if batches is None else batches, **more))
+
+
+def one(data: bytes, **more: Any) -> Decoded:
+    made = whole(data, **more)
+    assert len(made) == 1
+    return made[0]
+
+
+def plain(made: list[Decoded]) -> list[tuple[Any, ...]]:
+    return [
+        (r["offset"], r["timestamp"], r["key"], r["value"], tuple(r["headers"]))
+        for d in made
+        for r in d.table.to_pylist()
+    ]
+
+
+def meant(records: list[Rec]) -> list[tuple[Any, ...]]:
+    return [(r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]
+
+
+def mixed() -> Build:
+    build = Build(base=500)
+    for codec in (NONE, NONE, GZIP, NONE, SNAPPY, LZ4, ZSTD):
+        build.v2(12, codec=codec, headers=True)
+        build.v2(5, codec=codec, keep=(1, 4))
+        build.v2(3, keep=())
+        build.gap(4)
+    for magic in (0, 1):
+        for codec in (GZIP, SNAPPY, LZ4):
+            build.legacy(magic=magic).wrapper(7, magic=magic, codec=codec).wrapper(
+                6, magic=magic, codec=codec, keep=(0, 2, 5)
+            )
+            build.legacy(magic=magic)
+    return build
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 700, 5000, 8 << 20])
+def test_all_codecs_and_magics_come_out_in_order_whatever_the_piece(chunk: int) -> None:
+    data, infos = mixed().done()
+    made = whole(data, chunk=chunk)
+    assert plain(made) == [row for info in infos for row in meant(list(info.records))]
+    assert all((d.outcome == Outcome.OK).all() and not d.detail for d in made)
+    table = BatchTable.concat(d.table.batches for d in made)
+    assert table.position.tolist() == [i.start for i in infos]
+    assert table.base_offset.tolist() == [i.base_offset for i in infos]
+    assert table.last_offset.tolist() == [i.last_offset for i in infos]
+    assert table.record_count.tolist() == [len(i.records) for i in infos]
+    if chunk == 1:
+        assert len(made) == len(infos)
+    for d in made:
+        assert len(d.table.data) <= max(chunk, 4096) + 4096
+        owner = d.table.batches.position[d.table.batch]
+        assert (np.diff(owner) >= 0).all()
+
+
+def test_timestamp_types_follow_the_magic() -> None:
+    build = Build()
+    build.legacy(magic=0).wrapper(3, magic=0, codec=GZIP).legacy(magic=1).wrapper(3, magic=1, codec=GZIP)
+    build.wrapper(3, magic=1, codec=GZIP, append_time=77).v2(2).v2(2, attributes=0x08)
+    table = one(build.done()[0]).table
+    assert table.timestamp_type.tolist() == [-1] * 4 + [0] * 4 + [1] * 3 + [0] * 2 + [1] * 2
+    assert table.timestamp[:4].tolist() == [-1] * 4
+    assert table.timestamp[8:11].tolist() == [77] * 3
+    assert table.timestamp[13:].tolist() == [record_for(14).timestamp] * 2  # the batch's maximum for both
+
+
+def test_batches_may_lie_apart_and_the_file_is_read_no_further() -> None:
+    data, infos = mixed().done()
+    batches = header_table(data).take(slice(1, None, 3))
+    assert plain(whole(data, batches)) == [row for info in infos[1::3] for row in meant(list(info.records))]
+
+
+def test_plain_batches_that_touch_share_the_buffer_they_were_read_into() -> None:
+    data, _ = Build().v2(9).v2(9).v2(9).done()
+    table = one(data).table
+    assert table.data.tobytes() == data
+    assert table.row(11)["value"] == record_for(11).value
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_snappy_in_both_framings(raw: bool) -> None:
+    records = [record_for(i) for i in range(30)]
+    assert plain([one(v2_batch(0, records, codec=SNAPPY, raw_snappy=raw))]) == meant(records)
+
+
+def test_producer_sequences() -> None:
+    data, _ = Build().v2(3, producer_id=9, producer_epoch=0, base_sequence=2147483646).v2(2).done()
+    assert one(data).table.sequence.tolist() == [2147483646, 2147483647, 0, -1, -1]
+
+
+def test_control_batches_are_decoded_and_can_be_told() -> None:
+    data, _ = Build().v2(2, producer_id=9, producer_epoch=0).marker(commit=True, producer_id=9).done()
+    table = one(data).table
+    assert table.batches.is_control[table.batch].tolist() == [False, False, True]
+    assert table.row(2)["key"] == struct.pack(">hh", 0, 1)
+
+
+def inner(offsets: list[int], *, magic: int) -> bytes:
+    return b"".join(legacy_message(o, b"k%d" % o, b"v", magic=magic, timestamp=1000 + o) for o in offsets)
+
+
+def wrapped(offset: int, payload: bytes, *, magic: int = 1, codec: int = GZIP) -> bytes:
+    value = compress(codec, payload, magic=magic)
+    return legacy_message(offset, None, value, magic=magic, timestamp=5, attributes=codec)
+
+
+@pytest.mark.parametrize(
+    ("offset", "stored", "magic", "absolute"),
+    [
+        (19, [0, 1, 13, 15, 18], 1, [1, 2, 14, 16, 19]),
+        (12, [10, 11, 12], 1, [10, 11, 12]),
+        (12, [0, 1], 1, [11, 12]),
+        (0, [0, 1, 2], 1, [0, 1, 2]),
+        (0, [5, 6], 1, [5, 6]),
+        (12, [10, 12], 0, [10, 12]),
+        (99, [10, 12], 0, [10, 12]),
+    ],
+)
+def test_where_inner_offsets_stand(offset: int, stored: list[int], magic: int, absolute: list[int]) -> None:
+    made = one(wrapped(offset, inner(stored, magic=magic), magic=magic))
+    assert made.table.offset.tolist() == absolute
+    assert (made.inner_first.tolist(), made.inner_last.tolist()) == ([stored[0]], [stored[-1]])
+    batches = made.table.batches
+    assert (int(batches.base_offset[0]), int(batches.last_offset[0])) == (absolute[0], absolute[-1])
+    assert int(batches.record_count[0]) == len(stored)
+    assert int(batches.offset[0]) == offset
+
+
+def test_a_v0_message_in_a_v1_wrapper_has_no_time() -> None:
+    payload = inner([0], magic=0) + inner([1], magic=1)
+    value = compress(GZIP, payload, magic=1)
+    made = one(legacy_message(11, None, value, magic=1, timestamp=5, attributes=GZIP | 8))
+    assert made.table.offset.tolist() == [10, 11]
+    assert made.table.timestamp.tolist() == [-1, 5]
+    assert made.table.timestamp_type.tolist() == [-1, 1]
+
+
+def broken_inner_crc() -> bytes:
+    payload = bytearray(inner([0, 1], magic=1))
+    payload[-1] ^= 1
+    return wrapped(5, bytes(payload))
+
+
+def broken_gzip() -> bytes:
+    records = [record_for(i) for i in range(40)]
+    payload = compress(GZIP, b"".join(v2_record(r, 0, r.timestamp) for r in records))
+    return v2_header_and(payload[:-30], 0, attributes=GZIP, last_offset_delta=39, count=40)
+
+
+BOMB = zlib.compress(b"\0" * (4 << 20), wbits=31)
+RECORD = v2_record(Rec(0, 0, b"k", b"v"), 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "outcome", "words"),
+    [
+        (broken_gzip, Outcome.INFLATE_FAILED, ""),
+        (lambda: v2_header_and(BOMB, 0, attributes=GZIP), Outcome.INFLATE_LIMIT, "1048576 bytes"),
+        (lambda: v2_header_and(RECORD, 0, attributes=5), Outcome.UNKNOWN_CODEC, "5"),
+        (lambda: v2_header_and(RECORD, 0, count=2, last_offset_delta=1), Outcome.COUNT_MISMATCH, "counts 2"),
+        (lambda: v2_header_and(RECORD * 2, 0, count=1), Outcome.COUNT_MISMATCH, "9 bytes are left"),
+        (lambda: v2_header_and(RECORD, 0, count=0x7FFFFFFF), Outcome.COUNT_MISMATCH, "2147483647"),
+        (lambda: v2_header_and(RECORD, 0, count=-5), Outcome.COUNT_MISMATCH, "-5"),
+        (
+            lambda: v2_header_and(RECORD * 2, 0, count=2, last_offset_delta=1),
+            Outcome.RECORD_MALFORMED,
+            "offset delta 0",
+        ),
+        (lambda: v2_header_and(RECORD[:-1] + b"\x04", 0), Outcome.RECORD_MALFORMED, "2 headers"),
+        (lambda: v2_header_and(b"", 0, attributes=GZIP), Outcome.INFLATE_FAILED, ""),
+        (broken_inner_crc, Outcome.RECORD_MALFORMED, "stored crc"),
+        (lambda: wrapped(5, wrapped(5, inner([0], magic=1))), Outcome.RECORD_MALFORMED, "compressed itself"),
+        (lambda: wrapped(5, b""), Outcome.RECORD_MALFORMED, "no messages"),
+        (lambda: wrapped(5, inner([0, 9], magic=1)), Outcome.RECORD_MALFORMED, "last inner offset 9"),
+        (lambda: wrapped(5, inner([3, 3], magic=1)), Outcome.RECORD_MALFORMED, "offset 3 follows 3"),
+        (lambda: wrapped(5, inner([0], magic=1)[:-1]), Outcome.RECORD_MALFORMED, ""),
+        (lambda: legacy_message(5, None, b"", magic=1, attributes=GZIP), Outcome.RECORD_MALFORMED, "no value"),
+        (lambda: legacy_message(5, None, None, magic=0, attributes=GZIP), Outcome.RECORD_MALFORMED, "no value"),
+        (lambda: legacy_message(5, None, b"zz", magic=1, attributes=ZSTD), Outcome.UNKNOWN_CODEC, "zstd"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 1 << 20])
+def test_a_bad_batch_gives_nothing_says_why_and_stops_nobody(
+    batch: Callable[[], bytes], outcome: Outcome, words: str, chunk: int
+) -> None:
+    records = [record_for(i, headers=True) for i in range(9)]
+    before, after = v2_batch(0, records[:4]), v2_batch(4, records[4:], codec=LZ4)
+    data = before + batch() + after
+    limits = Limits(ratio=1, floor=1 << 20, cap=1 << 20)
+    made = whole(data, limits=limits, chunk=chunk)
+    assert plain(made) == meant(records)
+    outcomes = [o for d in made for o in d.outcome.tolist()]
+    assert outcomes == [Outcome.OK, outcome, Outcome.OK]
+    details = [d.detail[row] for d in made for row in d.detail]
+    assert len(details) == 1
+    assert words in details[0]
+    wrappers = [int(n) for d in made for n in d.inner_first]
+    assert wrappers == [-1, -1, -1]
+
+
+def test_a_missing_codec_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kafka_salvage.scan import payloads
+    from kafka_salvage.wire.compression.registry import CodecMissing
+
+    def missing(*_args: Any, **_more: Any) -> bytes:
+        raise CodecMissing("zstd", "zstandard")
+
+    monkeypatch.setattr(payloads, "decompress", missing)
+    made = one(Build().v2(3).v2(3, codec=ZSTD).done()[0])
+    assert made.outcome.tolist() == [Outcome.OK, Outcome.CODEC_MISSING]
+    assert "zstandard" in made.detail[1]
+    assert made.table.offset.tolist() == [0, 1, 2]
+
+
+def test_rows_that_do_not_lie_in_the_file_allocate_nothing() -> None:
+    data, _ = Build().v2(3).v2(3).v2(3).done()
+    rows = [header_table(data).row(i) for i in range(3)]
+    rows[1]["size"] = 1 << 60
+    rows.append(rows[0] | {"position": len(data) - 5})
+    rows.append(rows[0] | {"position": -5})
+    rows.append(rows[0] | {"size": -7})
+    rows.append(rows[0] | {"size": 30})
+    rows.append(rows[0] | {"size": 30, "attributes": 1})
+    made = whole(data, BatchTable.from_rows(rows))
+    assert [o for d in made for o in d.outcome.tolist()] == [0, 4, 0, 4, 4, 4, 4, 4]
+    assert [r[0] for r in plain(made)] == [0, 1, 2, 6, 7, 8]
+
+
+class _Failing(MemorySource):
+    """Cannot read some of its bytes any more; gives zeros there."""
+
+    bad = ByteRange(0, 0)
+
+    @property
+    def unreadable(self) -> tuple[ByteRange, ...]:
+        return (self.bad,)
+
+
+def test_bytes_that_can_no_longer_be_read_give_no_records() -> None:
+    data, infos = Build().v2(3).v2(3).v2(3).done()
+    source = _Failing(data)
+    source.bad = ByteRange(infos[1].stop - 1, infos[1].stop)
+    made = list(decode(source, header_table(data)))
+    assert [r[0] for r in plain(made)] == [0, 1, 2, 6, 7, 8]
+    assert "could not be read" in made[0].detail[1]
+
+
+class _Shrunken(MemorySource):
+    """Says it is as large as it was."""
+
+    @property
+    def size(self) -> int:
+        return len(self._data) + 40
+
+    def read_into(self, position: int, buffer: U8) -> int:
+        left = self._data[position : position + len(buffer)]
+        buffer[: len(left)] = left
+        return len(left)
+
+
+def test_a_file_that_shrank_loses_its_last_batch_only() -> None:
+    data, _ = Build().v2(3).v2(3).done()
+    made = list(decode(_Shrunken(data[:-40]), header_table(data)))
+    assert [r[0] for r in plain(made)] == [0, 1, 2]
+    assert "shrank" in made[0].detail[1]
+
+
+def test_patches_are_seen() -> None:
+    data, infos = Build().v2(3).v2(3).done()
+    wrong = bytearray(data)
+    at = infos[1].start + 61
+    wrong[at : at + 3] = b"\xff\xff\xff"
+    source = PatchedSource(MemorySource(bytes(wrong)), [(at, data[at : at + 3])])
+    assert plain(list(decode(source, header_table(data)))) == meant([r for i in infos for r in i.records])
+
+
+@pytest.mark.parametrize("which", [slice(3, 9), slice(None, None, -2), [5, 5, 0], np.arange(10) % 3 == 0, slice(0, 0)])
+def test_taking_rows(which: Any) -> None:
+    table = one(Build().v2(10, headers=True).done()[0]).table
+    taken = table.take(which)
+    rows = np.arange(10)[which].tolist()
+    assert taken.to_pylist() == [table.row(i) for i in rows]
+    assert int(taken.header_first[0]) == 0
+    assert int(taken.header_first[-1]) == len(taken.header_key_size) == sum(len(table.row(i)["headers"]) for i in rows)
+    assert len(taken) == len(rows)
+
+
+def test_rows_count_from_the_end_and_refuse_more() -> None:
+    table = one(Build().v2(3).done()[0]).table
+    assert table.row(-1) == table.row(2)
+    assert table.row(2)["headers"] == []
+    with pytest.raises(IndexError):
+        table.row(3)
+    assert repr(table) == "RecordTable(3 records, offsets 0..2)"
+    assert repr(RecordTable.empty()) == "RecordTable(0 records)"
+    assert whole(b"") == []
+
+
+@pytest.mark.parametrize("name", sorted(VECTORS))
+def test_kafka_reads_the_same(name: str) -> None:
+    vector = VECTORS[name]
+    made = whole(vector.data)
+    rows = [r for d in made for r in d.table.to_pylist()]
+    outcomes = [o for d in made for o in d.outcome.tolist()]
+    refused = vector.raises_at_once or any(b.raises for b in vector.batches)
+    if refused and any(outcomes):
+        assert not rows
+        return
+    if name in STRICTER:
+        assert any(outcomes)
+        assert not rows
+        return
+    assert not any(outcomes)
+    wanted = [r for b in vector.batches for r in b.records]
+    if not refused:
+        assert [(r["offset"], r["timestamp"], r["sequence"]) for r in rows] == [
+            (r.offset, r.timestamp, r.sequence) for r in wanted
+        ]
+        assert [(r["key"], r["value"], tuple(r["headers"])) for r in rows] == [
+            (r.key, r.value, r.headers) for r in wanted
+        ]
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def truth_of(place: Path) -> dict[tuple[str, int, int], set[tuple[Any, ...]]]:
+    truth = defaultdict(set)
+    for file in sorted((place / "truth").glob("*.jsonl.gz")):
+        with gzip.open(file, "rt") as stream:
+            for line in stream:
+                r = json.loads(line)
+                if r.get("offset") is None:
+                    continue
+                headers = tuple((k.encode(), _bytes(v)) for k, v in r["headers"])
+                kind = TYPES[r["timestampType"]]
+                truth[r["topic"], r["partition"], r["offset"]].add(
+                    (r["timestamp"], kind, _bytes(r["key"]), _bytes(r["value"]), headers)
+                )
+    return dict(truth)
+
+
+SCENES = [
+    ("old-1", "v0", 4_336),
+    ("old-1", "v09", 1_432),
+    ("old-1", "v1", 6_680),
+    ("old-1", "mixed", 6_109),
+    ("old-1", "zk28", 3_589),
+    ("old-1", "zk39", 1_770),
+    ("modern-1", "cluster", 22_519),
+    ("modern-1", "unclean", 2_340),
+    ("modern-1", "jbod", 3_180),
+]
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(("archive", "name", "met"), SCENES)
+def test_real_segments_say_what_a_consumer_read(archive: str, name: str, met: int) -> None:
+    place = scene(archive, name)
+    truth = truth_of(place)
+    found = set()
+    for log in sorted(place.rglob("*.log*")):
+        partition = re.match(r"(.+)-(\d+)(\.[0-9a-f]{32}-\w+)?$", log.parent.name)
+        if not partition:
+            continue
+        for made in whole(log.read_bytes(), chunk=1 << 18):
+            assert not made.detail, log
+            data = ~made.table.batches.is_control[made.table.batch]
+            for r in made.table.take(data).to_pylist():
+                key = (partition[1], int(partition[2]), r["offset"])
+                if key in truth:
+                    row = (r["timestamp"], r["timestamp_type"], r["key"], r["value"], tuple(r["headers"]))
+                    assert row in truth[key], (log, key)
+                    found.add(key)
+    assert len(found) == met  # the others were compacted or trimmed away
