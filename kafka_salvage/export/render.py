@@ -3,48 +3,32 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterator
-from itertools import pairwise
+
+import numpy as np
 
 from kafka_salvage.export.places import shown
 from kafka_salvage.export.sink import RecordChunk
 from kafka_salvage.plan.plan import TRANSACTION_CODES
+from kafka_salvage.scan.batches import Bool
 from kafka_salvage.scan.records import RecordTable
+from kafka_salvage.vector.text import Room, jsonl_lines
 
-ROWS = 4096
-"""Records rendered at a time."""
+ROWS = 8192
+"""Most records rendered at a time."""
+PIECE = 4 << 20
+"""Bytes of keys and values rendered at a time; a larger record goes alone."""
 
-TYPES = {-1: b"NoTimestampType", 0: b"CreateTime", 1: b"LogAppendTime"}
-
-SECRET_RECORDS = frozenset({4, 10, 11})
+SECRET_RECORDS = (4, 10, 11)
 """Types of KRaft metadata records that may hold credentials: ConfigRecord, DelegationTokenRecord and
 UserScramCredentialRecord (`common/metadata/*.json`)."""
+
+_NULL_VALUE = b',"value":null,"headers":['
 
 
 def quoted(text: str) -> bytes:
     """A JSON string: only what must be escaped is escaped."""
-    return json.dumps(text, ensure_ascii=False).encode("utf-8")
-
-
-def _base64(data: bytes) -> bytes:
-    return b'"' + b64encode(data) + b'"'
-
-
-def _wrapped(data: bytes) -> bytes:
-    return b'{"base64":' + _base64(data) + b"}"
-
-
-def _text(data: bytes) -> bytes:
-    try:
-        return quoted(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return _wrapped(data)
-
-
-def _secret(value: bytes) -> bool:
-    """Whether a metadata record's value (frame version, type, version, fields) may hold a credential."""
-    return len(value) < 2 or value[0] != 1 or value[1] in SECRET_RECORDS
+    return json.dumps(shown(text), ensure_ascii=False).encode("utf-8")
 
 
 class Renderer:
@@ -57,80 +41,76 @@ class Renderer:
     """
 
     def __init__(self, topic: str, partition: int, encoding: str, *, mask_secrets: bool = False) -> None:
-        self._head = b'{"topic":%b,"partition":%d,"offset":' % (quoted(shown(topic)), partition)
-        self._bytes = _text if encoding == "utf8" else _base64
+        self._topic = quoted(topic)
+        self._partition = partition
+        self._utf8 = encoding == "utf8"
         self._mask = mask_secrets
+        self._room = Room()
 
     def lines(self, chunk: RecordChunk) -> Iterator[bytes]:
         """Whole lines, some thousand at a time."""
-        tails = _tails(chunk)
-        for start in range(0, len(chunk.table), ROWS):
-            piece = chunk.table.take(slice(start, start + ROWS)) if len(chunk.table) > ROWS else chunk.table
-            yield b"".join(self._piece(piece, tails))
+        for start, stop in _pieces(chunk.table):
+            piece = chunk.table.take(slice(start, stop)) if stop - start < len(chunk.table) else chunk.table
+            if self._mask:
+                yield from self._masked(chunk, piece)
+            else:
+                yield self._text(chunk, piece)
 
-    def _piece(self, table: RecordTable, tails: list[tuple[bytes, bytes]]) -> Iterator[bytes]:
-        data = table.data.data
-        columns = zip(
-            table.offset.tolist(),
-            table.timestamp.tolist(),
-            table.timestamp_type.tolist(),
-            table.sequence.tolist(),
-            table.batch.tolist(),
-            _slices(data, table.key_start.tolist(), table.key_size.tolist()),
-            _slices(data, table.value_start.tolist(), table.value_size.tolist()),
-            self._headers(table, data),
-            strict=True,
-        )
-        for offset, timestamp, kind, sequence, batch, key, value, headers in columns:
-            before, after = tails[batch]
-            yield b'%b%d,"timestamp":%b,"timestampType":"%b","key":%b,"value":%b,"headers":[%b],%b%d%b' % (
-                self._head,
-                offset,
-                b"null" if kind < 0 else b"%d" % timestamp,
-                TYPES[kind],
-                self._shown(key),
-                b'{"masked":%d}' % len(value) if self._mask and value and _secret(value) else self._shown(value),
-                headers,
-                before,
-                sequence,
-                after,
-            )
+    def _text(self, chunk: RecordChunk, table: RecordTable) -> bytes:
+        file, batches = chunk.step.survey.segment.file, table.batches
+        return jsonl_lines(
+            table,
+            topic=self._topic,
+            partition=self._partition,
+            source=quoted(file.source),
+            file=quoted(file.path),
+            position=batches.position,
+            leader_epoch=batches.leader_epoch,
+            producer_id=batches.producer_id,
+            producer_epoch=batches.producer_epoch,
+            verdict=np.zeros(len(batches), np.uint8),
+            transaction=chunk.labels,
+            verdicts=[str(chunk.step.verdict).encode()],
+            transactions=[str(label).encode() for label in TRANSACTION_CODES],
+            utf8=self._utf8,
+            room=self._room,
+        ).tobytes()
 
-    def _shown(self, data: bytes | None) -> bytes:
-        return b"null" if data is None else self._bytes(data)
-
-    def _headers(self, table: RecordTable, data: memoryview) -> Iterator[bytes]:
-        keys = _slices(data, table.header_key_start.tolist(), table.header_key_size.tolist())
-        values = _slices(data, table.header_value_start.tolist(), table.header_value_size.tolist())
-        shown_all = [
-            b'{"key":%b,"value":%b}' % (_text(key or b""), self._shown(value))
-            for key, value in zip(keys, values, strict=True)
-        ]
-        first = table.header_first.tolist()
-        return (b",".join(shown_all[start:stop]) for start, stop in pairwise(first))
+    def _masked(self, chunk: RecordChunk, table: RecordTable) -> Iterator[bytes]:
+        """Lines one by one, values that may hold a credential shown by their size only."""
+        secret = _secret(table)
+        for row in range(len(table)):
+            single = table.take(slice(row, row + 1))
+            if not secret[row]:
+                yield self._text(chunk, single)
+                continue
+            size = int(single.value_size[0])
+            single.value_size[0] = -1
+            # within a string the quotes of this text would be escaped: its first place is that of the value
+            yield self._text(chunk, single).replace(_NULL_VALUE, b',"value":{"masked":%d},"headers":[' % size, 1)
 
 
-def _slices(data: memoryview, starts: list[int], sizes: list[int]) -> Iterator[bytes | None]:
-    return (None if size < 0 else bytes(data[start : start + size]) for start, size in zip(starts, sizes, strict=True))
+def _secret(table: RecordTable) -> Bool:
+    """Records whose value (frame version, type, version, fields) may hold a credential."""
+    size, start = table.value_size, table.value_start
+    framed = size >= 2
+    place = np.where(framed, start, 0)
+    head = np.zeros((len(table), 2), np.uint8)
+    if framed.any():
+        head[framed] = table.data[place[framed, None] + np.arange(2)]
+    harmless = framed & (head[:, 0] == 1) & ~np.isin(head[:, 1], SECRET_RECORDS)
+    return np.asarray((size > 0) & ~harmless)
 
 
-def _tails(chunk: RecordChunk) -> list[tuple[bytes, bytes]]:
-    """Per batch: the text of ``_salvage`` before and after the sequence."""
-    file, table = chunk.step.survey.segment.file, chunk.table.batches
-    head = b'"_salvage":{"source":%b,"file":%b,"position":' % (quoted(shown(file.source)), quoted(shown(file.path)))
-    verdict = str(chunk.step.verdict).encode()
-    return [
-        (
-            b'%b%d,"verdict":"%b","leaderEpoch":%d,"producerId":%d,"producerEpoch":%d,"sequence":'
-            % (head, position, verdict, epoch, producer, producer_epoch),
-            b',"transaction":"%b"}}\n' % str(TRANSACTION_CODES[label]).encode(),
-        )
-        for position, epoch, producer, producer_epoch, label in zip(
-            table.position.tolist(),
-            table.leader_epoch.tolist(),
-            table.producer_id.tolist(),
-            table.producer_epoch.tolist(),
-            chunk.labels.tolist(),
-            strict=True,
-        )
-    ]
+def _pieces(table: RecordTable) -> Iterator[tuple[int, int]]:
+    """Row ranges of at most `ROWS` records and about `PIECE` bytes."""
+    per_header = np.maximum(table.header_key_size, 0).astype(np.int64) + np.maximum(table.header_value_size, 0) + 32
+    headers = np.concatenate([np.zeros(1, np.int64), np.cumsum(per_header)])
+    sizes = np.maximum(table.key_size, 0).astype(np.int64) + np.maximum(table.value_size, 0)
+    ends = np.cumsum(sizes) + headers[table.header_first[1:]]
+    row, before = 0, 0
+    while row < len(table):
+        reach = int(np.searchsorted(ends, before + PIECE, side="right"))
+        stop = min(max(row + 1, reach), row + ROWS)
+        yield row, stop
+        row, before = stop, int(ends[stop - 1])

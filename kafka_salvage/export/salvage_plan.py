@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka_salvage import engine
 from kafka_salvage.export import manifest, registry
-from kafka_salvage.export.atomic import Stage
+from kafka_salvage.export.atomic import Stage, StagedFile
 from kafka_salvage.export.destination import (
     MANIFEST,
     REPORT,
@@ -128,10 +128,11 @@ def _once(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
 
 def _write_report(report: IntegrityReport, stage: Stage) -> list[WrittenFile]:
     made = [stage.write(REPORT, "document", manifest.dump(report.to_dict()))]
-    overflow = list(report.findings_overflow)
-    if overflow:
-        made.append(stage.write("findings.jsonl", "document", b"".join(map(manifest.dump_line, overflow))))
-    return made
+    overflow: StagedFile | None = None
+    for finding in report.findings_overflow:
+        overflow = overflow or stage.create("findings.jsonl", "document")
+        overflow.write(manifest.dump_line(finding))
+    return made if overflow is None else [*made, overflow.finish()]
 
 
 def _clear(out: Path, wanted: set[str]) -> None:
