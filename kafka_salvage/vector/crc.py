@@ -87,7 +87,7 @@ def _moved(castagnoli: bool, value: int, size: int) -> int:
 
 
 def _run(way: Callable[[bool, int, int, int], int], castagnoli: bool, data: Buffer, value: int) -> int:
-    array = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+    array = np.frombuffer(data, np.uint8) if isinstance(data, bytes | bytearray) else np.asarray(data)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
     return int(way(castagnoli, value, address_of(array), array.nbytes))

@@ -1,0 +1,105 @@
+"""Kernels equal their oracles in every variant, touch no byte beyond, and compile only when they are called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kafka_salvage.vector.target import VARIANTS, available
+from tests.support.corpus import ROOT
+
+
+def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-m", module, *arguments]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "KAFKA_SALVAGE_"))}
+    return subprocess.run(
+        command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_agrees_with_the_oracles(variant: str) -> None:
+    if variant not in available():
+        pytest.skip(f"this CPU has no {variant}")
+    done = run("tests.vector.checks", KAFKA_SALVAGE_CRC=variant)
+    assert (done.returncode, done.stdout) == (0, f"{variant}\n"), done.stderr
+
+
+def test_the_same_functions_run_without_numba() -> None:
+    done = run("tests.vector.checks", "--small", NUMBA_DISABLE_JIT="1")
+    assert (done.returncode, done.stdout) == (0, "table\n"), done.stderr
+
+
+def test_a_generic_cpu_gets_the_table() -> None:
+    """Asking for more than the target has must not kill the process."""
+    done = run("tests.vector.checks", "--small", NUMBA_CPU_NAME="generic", KAFKA_SALVAGE_CRC="avx512")
+    assert (done.returncode, done.stdout) == (0, "table\n"), done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_kernel_touches_a_byte_beyond_its_own(variant: str) -> None:
+    if variant not in available():
+        pytest.skip(f"this CPU has no {variant}")
+    done = run("tests.vector.guarded", KAFKA_SALVAGE_CRC=variant)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_fence_kills_whoever_crosses_it() -> None:
+    done = run("tests.vector.guarded", "--trespass")
+    assert done.returncode == -signal.SIGSEGV
+
+
+_IMPORT = """
+import pkgutil, importlib, kafka_salvage.vector as folder
+from numba.core.dispatcher import Dispatcher
+compiled = 0
+for found in pkgutil.iter_modules(folder.__path__):
+    module = importlib.import_module(f"kafka_salvage.vector.{found.name}")
+    compiled += sum(len(v.overloads) for v in vars(module).values() if isinstance(v, Dispatcher))
+print(compiled)
+"""
+
+_USE = """
+import numpy as np
+from kafka_salvage.vector import crc, framing, finding, cache
+from kafka_salvage.scan.walk import walk
+from kafka_salvage.scan.resync import find_candidates, Sanity
+from kafka_salvage.source.memory import MemorySource
+from tests.vector.checks import sample
+source = MemorySource(sample())
+list(walk(source)), list(walk(source, 1)), find_candidates(source, 1, source.size, source.size, Sanity(40, 1 << 31))
+crc.crc32c(b"a"), crc.crc32c(np.zeros(3, np.uint8), 7)
+kernels = [framing.follow, finding.find, finding.trace, finding.close_ranges, finding.describe, crc._fast]
+print([len(k.overloads) for k in kernels], sum(sum(k.stats.cache_hits.values()) for k in kernels))
+"""
+
+
+def python(code: str, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "KAFKA_SALVAGE_"))}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_importing_compiles_nothing() -> None:
+    assert python(_IMPORT) == "0"
+
+
+def test_each_kernel_has_one_specialisation_and_comes_from_the_cache(tmp_path: Path) -> None:
+    place = {"KAFKA_SALVAGE_CACHE": str(tmp_path)}
+    assert python(_USE, **place) == "[1, 1, 1, 1, 1, 1] 0"
+    assert python(_USE, **place) == "[1, 1, 1, 1, 1, 1] 6"
+    for stored in tmp_path.rglob("*.nb[ic]"):  # a torn cache is a miss
+        stored.write_bytes(stored.read_bytes()[:100])
+    assert python(_USE, **place) == "[1, 1, 1, 1, 1, 1] 0"
+
+
+@pytest.mark.parametrize("place", ["", "/proc/none/of/this", "/dev/null"])
+def test_a_cache_that_cannot_be_written_is_no_error(place: str) -> None:
+    assert python(_USE, KAFKA_SALVAGE_CACHE=place) == "[1, 1, 1, 1, 1, 1] 0"
