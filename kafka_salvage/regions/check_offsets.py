@@ -1,0 +1,141 @@
+"""Check of offsets: which base offsets are believed, since they lie outside the CRC.
+
+Outliers are what is not on the longest strictly increasing chain of believed batches, anchored by the file's name, the next
+file's name and index entries. On a healthy file all is increasing, and one comparison says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kafka_salvage.regions.chain import longest_chain
+from kafka_salvage.regions.heads import Head
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
+
+BATCH, WITNESS, ANCHOR = 2, 1, 3
+"""Weights: a damaged batch with a sane header counts half; a file's name counts more than one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What holds the chain of one file.
+
+    Attributes:
+        base: lowest offset by the file's name; None when the name is not believed.
+        ceiling: first offset of the next file by its name; None without, or when it is not believed.
+        agrees: rows that an index entry confirms.
+        denied: rows that must not be on the chain (an index entry contradicts them, zeros ran into their offset).
+    """
+
+    base: int | None
+    ceiling: int | None
+    agrees: Bool
+    denied: Bool
+
+
+def believe_names(table: BatchTable, base: int | None, ceiling: int | None) -> tuple[int | None, int | None]:
+    """The two names as far as the batches do not outvote them.
+
+    A flipped offset stands alone; batches that follow on from their neighbour and lie outside the names are no flip, so the
+    name is wrong (a renamed or an overlapping file).
+    """
+    if not len(table):
+        return base, ceiling
+    touches = table.position[1:] == table.stop[:-1]
+    dense = touches & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+    if base is not None:
+        low = table.base_offset < base
+        if bool((dense & low[:-1]).any()):
+            base = None
+    if ceiling is not None:
+        high = table.last_offset >= ceiling
+        if bool((dense & high[1:]).any()):
+            ceiling = None
+    return base, ceiling
+
+
+def on_chain(table: BatchTable, witnesses: list[Head], anchors: Anchors) -> Bool:
+    """Which batches are on the chain.
+
+    Args:
+        table: batches in file order, offsets resolved.
+        witnesses: sane headers of damaged batches.
+        anchors: see `Anchors`.
+    """
+    count = len(table)
+    if not count:
+        return np.zeros(0, np.bool_)
+    denied = anchors.denied.copy()
+    if anchors.base is not None:
+        denied |= table.base_offset < anchors.base
+    if anchors.ceiling is not None:
+        denied |= table.last_offset >= anchors.ceiling
+    if not denied.any() and not witnesses and bool(np.all(table.base_offset[1:] > table.last_offset[:-1])):
+        return np.ones(count, np.bool_)
+    heads = [head for head in witnesses if _within(head, anchors)]
+    first = np.concatenate([table.base_offset, np.array([h.offset for h in heads], np.int64)])
+    last = np.concatenate([table.last_offset, np.array([h.last_offset for h in heads], np.int64)])
+    start = np.concatenate([table.position, np.array([h.position for h in heads], np.int64)])
+    stop = np.concatenate([table.stop, np.array([h.stop for h in heads], np.int64)])
+    weight = np.full(len(first), WITNESS, np.int64)
+    weight[:count] = np.where(anchors.agrees, 2 * BATCH, BATCH)
+    row = np.arange(len(first))
+    keep = np.concatenate([~denied, np.ones(len(heads), np.bool_)])
+    order = np.flatnonzero(keep)[np.argsort(start[keep], kind="stable")]
+    chosen = _anchored_chain(first[order], last[order], weight[order], start[order], stop[order], anchors)
+    result = np.zeros(len(first), np.bool_)
+    result[row[order]] = chosen
+    return result[:count]
+
+
+def _within(head: Head, anchors: Anchors) -> bool:
+    low = anchors.base is None or head.offset >= anchors.base
+    return low and (anchors.ceiling is None or head.last_offset < anchors.ceiling)
+
+
+def _anchored_chain(first: I64, last: I64, weight: I64, start: I64, stop: I64, anchors: Anchors) -> Bool:
+    """The chain between the two names; they break ties, since what breaks them is not here any more."""
+    touches = np.concatenate([[False], start[1:] == stop[:-1]])
+    before = [] if anchors.base is None else [anchors.base - 1]
+    behind = [] if anchors.ceiling is None else [anchors.ceiling]
+    mask = longest_chain(
+        np.array([*before, *first.tolist(), *behind], np.int64),
+        np.array([*before, *last.tolist(), *behind], np.int64),
+        np.array([ANCHOR] * len(before) + weight.tolist() + [ANCHOR] * len(behind), np.int64),
+        np.array([False] * len(before) + touches.tolist() + [False] * len(behind), np.bool_),
+    )
+    return mask[len(before) : len(before) + len(first)]
+
+
+def jumps_ahead(table: BatchTable, placed: Bool) -> int | None:
+    """Row of the last placed batch when it touches the one before and leaves a gap to it; else None.
+
+    A magic-0 wrapper cannot jump: its records, which the CRC covers, hold its offset.
+    """
+    rows = np.flatnonzero(placed)[-2:]
+    if len(rows) < 2:
+        return None
+    before, last = int(rows[0]), int(rows[1])
+    if int(table.stop[before]) != int(table.position[last]):
+        return None
+    if int(table.magic[last]) == 0 and bool(table.is_wrapper[last]):
+        return None
+    return last if int(table.base_offset[last]) > int(table.last_offset[before]) + 1 else None
+
+
+def gap_rows(table: BatchTable, placed: Bool) -> I64:
+    """Rows that touch the placed batch before them and leave an offset gap to it."""
+    rows = np.flatnonzero(placed)
+    if len(rows) < 2:
+        return np.empty(0, np.int64)
+    touch = table.position[rows[1:]] == table.stop[rows[:-1]]
+    gap = touch & (table.base_offset[rows[1:]] > table.last_offset[rows[:-1]] + 1)
+    found: I64 = rows[1:][gap]
+    return found
+
+
+def overlap_rows(table: BatchTable) -> bool:
+    """Whether some batch starts at or below the last offset of the one before it in the file."""
+    return bool((table.base_offset[1:] <= table.last_offset[:-1]).any())

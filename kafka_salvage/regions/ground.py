@@ -1,0 +1,164 @@
+"""Ground: the file that is judged, and the questions about its bytes that several rules ask.
+
+Every answer is remembered by position, so that hostile input cannot make one question cost twice.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from kafka_salvage.regions.finder import Finder
+from kafka_salvage.regions.heads import Head, is_sane, read_head
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.resync import RangeCrc, Sanity
+from kafka_salvage.source.source import Source
+
+END_SLACK = 8
+"""Zero bytes that a batch may end with and that are taken for the start of the blank tail."""
+_PIECE = 1 << 20
+
+
+class Lead(IntEnum):
+    """Where the claim of a sane header leads, also through further sane headers."""
+
+    NOWHERE = 0
+    CANDIDATE = 1
+    DATA_END = 2
+    TORN = 3
+
+
+class Ground:
+    """Bytes of one segment file.
+
+    Attributes:
+        source: the file. size: its bytes.
+        base: lowest sane offset.
+        limits: bounds on decompression.
+        data_stop: start of the unbroken run of zeros that ends the file (``size`` without one).
+        finder: candidates.
+        index_positions, index_offsets: entries of `.index`, absolute offsets, sorted by position.
+    """
+
+    def __init__(self, source: Source, base: int, limits: Limits, index: tuple[I64, I64]) -> None:
+        self.source = source
+        self.size = source.size
+        self.base = base
+        self.limits = limits
+        self.index_positions, self.index_offsets = index
+        self.data_stop = zero_tail(source)
+        self.cap = min(limits.batch, (1 << 31) - 1)
+        self.finder = Finder(source, self.data_stop, Sanity(base, self.cap), self.sums, self.named_by_index)
+        self._sums: RangeCrc | None = None
+        self._from = 0
+        self._heads: dict[int, Head | None] = {}
+        self._leads: dict[int, Lead] = {}
+        self._candidates: dict[int, bool] = {}
+
+    def begin(self, position: int) -> None:
+        """Says that damage was met at ``position``: nothing before it is asked for again."""
+        if self._sums is None:
+            self._from = position
+        self.finder.restart(position)
+
+    def sums(self) -> RangeCrc:
+        """Running CRCs from the first damage on."""
+        if self._sums is None:
+            self._sums = RangeCrc(self.source, self._from)
+        return self._sums
+
+    def head(self, position: int) -> Head | None:
+        """The header at a position, sane or not."""
+        if position not in self._heads:
+            if len(self._heads) > 1 << 16:
+                self._heads.clear()
+            self._heads[position] = read_head(self.source, position, self.size)
+        return self._heads[position]
+
+    def sane(self, position: int) -> bool:
+        """Whether a sane header stands there."""
+        return position < self.data_stop and is_sane(self.head(position), self.base, self.cap)
+
+    def is_data_end(self, position: int) -> bool:
+        """Whether a claim that ends there ends with the data."""
+        return position == self.size or self.data_stop <= position <= min(self.data_stop + END_SLACK, self.size)
+
+    def is_candidate(self, position: int) -> bool:
+        """Whether a sane header whose CRC holds stands there."""
+        if position not in self._candidates:
+            head = self.head(position) if self.sane(position) else None
+            self._candidates[position] = (
+                head is not None
+                and head.stop <= self.size
+                and self.sums().batch(position, head.stop, head.magic) == head.crc
+            )
+        return self._candidates[position]
+
+    def lead(self, position: int) -> Lead:
+        """Where the claim of the header at ``position`` leads."""
+        path = []
+        at = position
+        found: Lead | None = None
+        while found is None:
+            found = self._leads.get(at)
+            if found is not None:
+                break
+            path.append(at)
+            head = self.head(at)
+            if head is None or not self.sane(at):
+                found = Lead.NOWHERE
+            elif head.stop > self.size:
+                found = Lead.TORN
+            elif self.is_data_end(head.stop):
+                found = Lead.DATA_END
+            elif self.is_candidate(head.stop):
+                found = Lead.CANDIDATE
+            at = head.stop if head is not None else at
+        for one in path:
+            self._leads[one] = found
+        return found
+
+    def named_by_index(self, table: BatchTable) -> bool:
+        """Whether an `.index` entry names the position of one of these batches with an offset inside it."""
+        if not len(self.index_positions):
+            return False
+        return bool(self.index_agrees(table).any())
+
+    def index_agrees(self, table: BatchTable) -> Bool:
+        """For each batch: an entry names its position with an offset inside it."""
+        at, known = self._entries(table)
+        if not len(self.index_positions):
+            return known
+        offset = self.index_offsets[at]
+        return np.asarray(known & (offset >= table.base_offset) & (offset <= table.last_offset))
+
+    def index_contradicts(self, table: BatchTable) -> Bool:
+        """For each batch: an entry names its position, but with an offset that is not inside it."""
+        return np.asarray(self._entries(table)[1] & ~self.index_agrees(table))
+
+    def _entries(self, table: BatchTable) -> tuple[I64, Bool]:
+        if not len(self.index_positions):
+            return np.zeros(len(table), np.int64), np.zeros(len(table), np.bool_)
+        at = np.minimum(np.searchsorted(self.index_positions, table.position), len(self.index_positions) - 1)
+        return at, np.asarray(self.index_positions[at] == table.position)
+
+    def zeros_before(self, position: int) -> int:
+        """Length of the run of zeros that ends at ``position`` (looks at most 4 KiB back)."""
+        piece = self.source.read(max(0, position - 4096), position)
+        other = np.flatnonzero(piece)
+        return len(piece) - 1 - int(other[-1]) if len(other) else len(piece)
+
+
+def zero_tail(source: Source) -> int:
+    """Start of the unbroken run of zeros that ends the file; its size when the last byte is something else."""
+    for data in reversed(list(source.data_ranges())):
+        stop = data.stop
+        while stop > data.start:
+            start = max(data.start, stop - _PIECE)
+            other = np.flatnonzero(source.read(start, stop))
+            if len(other):
+                return start + int(other[-1]) + 1
+            stop = start
+    return 0

@@ -1,0 +1,182 @@
+"""Host: the batch that damage begins in, judged before anything inside it is looked at.
+
+1. With another length (64 ends at most) or another magic put in the CRC holds and the batch decodes wholly: it is proved,
+   and nothing inside is searched.
+2. Its header is sane and its claim leads to a candidate or the end of the data: it is damaged as a whole. What is believed
+   inside all the same is what a guest cannot be.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kafka_salvage.regions.decoding import decode_all
+from kafka_salvage.regions.ground import END_SLACK, Ground, Lead
+from kafka_salvage.regions.heads import CRC_AT, MIN_LENGTH, OVERHEAD, Head, is_sane, parse_head
+from kafka_salvage.regions.runs import Patch
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.records import Outcome
+from kafka_salvage.scan.walk import walk
+from kafka_salvage.source.patched import PatchedSource
+
+MOST_ENDS = 64
+_LENGTH_AT = 8
+_MAGIC_AT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A batch that a repair proves.
+
+    Attributes:
+        batch: one row, as it reads with the patches laid over.
+        patches: the bytes exchanged; empty when the header was right and only the walk refused it.
+    """
+
+    batch: BatchTable
+    patches: tuple[Patch, ...]
+
+    @property
+    def start(self) -> int:
+        """First byte."""
+        return int(self.batch.position[0])
+
+    @property
+    def stop(self) -> int:
+        """Position behind it."""
+        return int(self.batch.stop[0])
+
+
+class Hosts:
+    """Answers rule 1 for any position of one file, once each."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._proved: dict[int, Host | None] = {}
+
+    def proved(self, position: int) -> Host | None:
+        """The host that begins at ``position``, if a length or a magic proves it."""
+        if position not in self._proved:
+            self._proved[position] = self._prove(position)
+        return self._proved[position]
+
+    def _prove(self, position: int) -> Host | None:
+        head = self._ground.head(position)
+        if head is None or position >= self._ground.data_stop:
+            return None
+        magics = [head.magic] if 0 <= head.magic <= 2 else []
+        magics += [magic for magic in (2, 1, 0) if magic not in magics]
+        for end in self._ends(head):
+            for magic in magics:
+                if self._crc_holds(head, end, magic):
+                    host = self._decoded(head, end, magic)
+                    if host is not None:
+                        return host
+        return None
+
+    def _ends(self, head: Head) -> Iterator[int]:
+        """Ends worth a CRC: the claimed one, the data's, then starts and ends of chains behind."""
+        ground = self._ground
+        seen = set()
+        for end in self._possible_ends(head):
+            if end not in seen and head.position + OVERHEAD + MIN_LENGTH[0] <= end <= ground.size:
+                seen.add(end)
+                yield end
+                if len(seen) >= MOST_ENDS:
+                    return
+
+    def _possible_ends(self, head: Head) -> Iterator[int]:
+        ground = self._ground
+        yield head.stop
+        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
+        yield ground.size
+        at = ground.finder.following(head.position + 1)
+        while at is not None:
+            yield at
+            chain = ground.finder.chain(at)
+            yield chain.end
+            if chain.end >= ground.data_stop or ground.named_by_index(chain.batches):
+                return
+            at = ground.finder.following(chain.end)
+
+    def _crc_holds(self, head: Head, end: int, magic: int) -> bool:
+        if end - head.position < MIN_LENGTH[magic] + OVERHEAD or len(head.raw) < CRC_AT[magic] + 4:
+            return False
+        stored = int.from_bytes(head.raw[CRC_AT[magic] : CRC_AT[magic] + 4], "big")
+        return self._ground.sums().batch(head.position, end, magic) == stored
+
+    def _decoded(self, head: Head, end: int, magic: int) -> Host | None:
+        """The host, if it also decodes wholly."""
+        ground, at = self._ground, head.position
+        length, kind = struct.pack(">i", end - at - OVERHEAD), struct.pack(">b", magic)
+        raw = head.raw[:_LENGTH_AT] + length + head.raw[12:_MAGIC_AT] + kind + head.raw[_MAGIC_AT + 1 :]
+        fresh = parse_head(raw, at)
+        # its base offset is not asked here: it lies outside the CRC and is judged with its neighbours'
+        if fresh is None or not is_sane(fresh, fresh.offset, ground.cap):
+            return None
+        patches = [
+            Patch(at + place, head.raw[place : place + len(new)], new)
+            for place, new in ((_LENGTH_AT, length), (_MAGIC_AT, kind))
+            if head.raw[place : place + len(new)] != new
+        ]
+        patched = PatchedSource(ground.source, [(p.position, p.after) for p in patches])
+        row = BatchTable.concat([block.batches for block in walk(patched, at, end)])
+        if len(row) != 1:
+            return None
+        resolved, outcome, _ = decode_all(patched, row, ground.limits)
+        if int(outcome[0]) != Outcome.OK:
+            return None
+        return Host(resolved, tuple(patches))
+
+    def extent(self, position: int) -> int | None:
+        """End of the batch that a sane header at ``position`` claims, if that claim leads on."""
+        ground = self._ground
+        head = ground.head(position)
+        if head is None or ground.lead(position) not in (Lead.CANDIDATE, Lead.DATA_END):
+            return None
+        return head.stop
+
+    def inside(self, head: Head, extent: int) -> int | None:
+        """Start of what is believed inside a damaged host that ends at ``extent``; None when nothing is."""
+        ground = self._ground
+        table = ground.finder.inside(head.position + 1, extent)
+        table = table.take(table.stop <= extent)
+        if not len(table):
+            return None
+        named = np.flatnonzero(ground.index_agrees(decode_all(ground.source, table, ground.limits)[0]))
+        if len(named):
+            return int(table.position[named[0]])
+        return self._up_to(head, table, extent)
+
+    def _up_to(self, head: Head, table: BatchTable, extent: int) -> int | None:
+        """Start of a chain that ends where the claim ends and that no guest can be."""
+        start, first = extent, None
+        while True:
+            ending = np.flatnonzero((table.stop == start) & (table.position < start))
+            if not len(ending):
+                break
+            row = decode_all(self._ground.source, table.take(ending[:1]), self._ground.limits)[0]
+            if not head.is_v2 and first is not None and int(row.last_offset[0]) + 1 != first:
+                break
+            start, first = int(row.position[0]), int(row.base_offset[0])
+            if not head.is_v2 and first == head.last_offset + 1:
+                break
+        if start == extent:
+            return None
+        if head.is_v2:
+            return start
+        return start if first == head.last_offset + 1 and self._meets(table, start, extent) else None
+
+    def _meets(self, table: BatchTable, start: int, extent: int) -> bool:
+        """Whether the chain from ``start`` reaches exactly the offset of the batch at ``extent``."""
+        ground = self._ground
+        ending = table.take(np.flatnonzero(table.stop == extent)[:1])
+        behind = ground.finder.inside(extent, extent + 1)
+        if not len(behind):
+            return False
+        behind = decode_all(ground.source, behind, ground.limits)[0]
+        return int(ending.last_offset[0]) + 1 == int(behind.base_offset[0])

@@ -1,0 +1,246 @@
+"""Hunt: from one believed batch to the next, over whatever lies between.
+
+1. Follow the walk; what stands at position 0 or at the end of a believed batch is believed.
+2. Where it stops, ask for the host first (`hosts`), then for the first candidate behind that may be believed (`belief`).
+3. What was passed over is remembered with its reason. Every step ends further on in the file than it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kafka_salvage.regions.belief import Belief, Side, Why
+from kafka_salvage.regions.finder import Chain
+from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.heads import Head
+from kafka_salvage.regions.hosts import Host, Hosts
+from kafka_salvage.regions.runs import Patch
+from kafka_salvage.scan.batches import COLUMNS, BatchTable
+from kafka_salvage.scan.walk import Stop, walk
+
+
+@dataclass
+class Damage:
+    """A stretch between believed batches.
+
+    Attributes:
+        start, stop: bytes.
+        fact: why the walk stopped there.
+        heads: sane headers in it that begin a condemned batch: the one at its start, and those its claim leads through.
+        embedded: candidates in it that are payload, as (start, stop).
+    """
+
+    start: int
+    stop: int
+    fact: Stop
+    heads: list[Head] = field(default_factory=list)
+    embedded: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Candidates that are not believed but may be true.
+
+    Attributes:
+        batches: they.
+        why: `Why.INNER` or `Why.OPEN`.
+    """
+
+    batches: BatchTable
+    why: Why
+
+
+class Rows:
+    """Believed batches, gathered without a second copy of all columns at any time."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
+        self.last: dict[str, int] | None = None
+        self.count = 0
+
+    def add(self, table: BatchTable) -> None:
+        """Appends rows, copied out of the block they came in."""
+        if len(table):
+            for name, parts in self._parts.items():
+                parts.append(np.array(getattr(table, name)))
+            self.last = table.row(len(table) - 1)
+            self.count += len(table)
+
+    def table(self) -> BatchTable:
+        """All rows; the parts are given up, column by column."""
+        columns = {}
+        for name, dtype in COLUMNS.items():
+            parts = self._parts[name]
+            columns[name] = np.concatenate(parts) if parts else np.empty(0, dtype)
+            parts.clear()
+        return BatchTable(**columns)
+
+
+@dataclass
+class Haul:
+    """What a hunt brought: facts and beliefs of one file, before offsets and epochs are judged."""
+
+    rows: Rows = field(default_factory=Rows)
+    damages: list[Damage] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    hosts: list[tuple[Host, Stop]] = field(default_factory=list)
+    uncorroborated: list[tuple[int, int]] = field(default_factory=list)
+    first_stop: Stop | None = None
+
+
+class Hunt:
+    """Goes through one file."""
+
+    def __init__(self, ground: Ground, ceiling: int | None, strict: bool, progress: Callable[[int], None]) -> None:
+        self._ground = ground
+        self._ceiling = ceiling
+        self._strict = strict
+        self._progress = progress
+        self._hosts = Hosts(ground)
+        self._belief = Belief(ground, self._hosts)
+        self._haul = Haul()
+
+    def run(self) -> Haul:
+        """Everything from position 0 to the end of the file."""
+        position = 0
+        while position < self._ground.size:
+            stop = self._follow(position)
+            if self._haul.first_stop is None:
+                self._haul.first_stop = stop
+            if stop.position >= self._ground.size:
+                break
+            position = self._across(stop)
+        return self._haul
+
+    def _take(self, table: BatchTable) -> None:
+        self._haul.rows.add(table)
+        self._belief.saw(table)
+
+    def _follow(self, position: int) -> Stop:
+        """Believes batches from ``position`` on until the walk stops."""
+        at = position
+        for block in walk(self._ground.source, position):
+            self._take(block.batches)
+            if len(block.batches):
+                self._progress(int(block.batches.stop[-1]) - at)
+                at = int(block.batches.stop[-1])
+            if block.stop is not None:
+                return block.stop
+        raise AssertionError("a walk ends with a stop")
+
+    def _left(self) -> Side:
+        last = self._haul.rows.last
+        if last is None:
+            return Side(0, self._ground.base)
+        stop = last["position"] + last["size"]
+        return Side(stop, last["last_offset"] + 1, last["leader_epoch"], last["magic"])
+
+    def _across(self, stop: Stop) -> int:
+        """Over the damage at ``stop``; gives the start of the next believed batch, or the size of the file."""
+        ground = self._ground
+        damage = Damage(stop.position, ground.size, stop)
+        self._haul.damages.append(damage)
+        if stop.position >= ground.data_stop:
+            return ground.size
+        ground.begin(stop.position)
+        at = search = stop.position
+        while True:
+            host = self._hosts.proved(at)
+            if host is not None:
+                return self._accept_host(damage, host)
+            head = ground.head(at)
+            if head is not None and ground.sane(at):
+                damage.heads.append(head)
+            extent = self._hosts.extent(at)
+            if head is None or extent is None:
+                search = at + 1
+                break
+            inside = self._hosts.inside(head, extent)
+            self._name_embedded(damage, at + 1, extent if inside is None else inside)
+            if inside is not None:
+                return self._close(damage, inside)
+            at = search = extent
+            if at >= ground.data_stop or ground.is_candidate(at):
+                break
+        return self._search(damage, search)
+
+    def _accept_host(self, damage: Damage, host: Host) -> int:
+        self._haul.patches += host.patches
+        self._haul.hosts.append(
+            (host, damage.fact if host.start == damage.start else Stop(host.start, damage.fact.reason))
+        )
+        self._take(host.batch)
+        if host.start == damage.start:
+            self._haul.damages.pop()
+        damage.stop = host.start
+        self._progress(host.stop - damage.start)
+        return host.stop
+
+    def _close(self, damage: Damage, position: int) -> int:
+        damage.stop = position
+        self._progress(position - damage.start)
+        return position
+
+    def _name_embedded(self, damage: Damage, start: int, stop: int) -> None:
+        table = self._ground.finder.inside(start, stop)
+        damage.embedded += zip(table.position.tolist(), table.stop.tolist(), strict=True)
+
+    def _search(self, damage: Damage, search: int) -> int:
+        """First believed batch from ``search`` on; what is passed over is named."""
+        left = self._left()
+        pending: list[Chain] = []
+        anchor = self._first_anchored(damage, search, left, pending)
+        right = None
+        if anchor is not None:
+            row = self._belief.resolved(anchor.batches.take(slice(0, 1))).row(0)
+            right = Side(row["position"], row["base_offset"], row["leader_epoch"], row["magic"])
+        for chain in pending:
+            why = self._belief.fits_between(chain, left, right, self._ceiling)
+            if why is Why.UNCORROBORATED and not self._strict:
+                self._forget(damage, chain.start)
+                self._haul.uncorroborated.append((chain.start, chain.end))
+                return self._close(damage, chain.start)
+            if why is Why.EMBEDDED:
+                damage.embedded += zip(chain.batches.position.tolist(), chain.batches.stop.tolist(), strict=True)
+            else:
+                self._haul.doubts.append(Doubt(chain.batches, Why.OPEN))
+        if anchor is None:
+            return self._close(damage, self._ground.size)
+        return self._close(damage, anchor.start)
+
+    def _forget(self, damage: Damage, position: int) -> None:
+        """Takes back what was said of candidates behind ``position``: they are judged again from there."""
+        damage.embedded = [one for one in damage.embedded if one[0] < position]
+        doubts = self._haul.doubts
+        while doubts and int(doubts[-1].batches.position[0]) >= position:
+            doubts.pop()
+
+    def _first_anchored(self, damage: Damage, search: int, left: Side, pending: list[Chain]) -> Chain | None:
+        finder, belief = self._ground.finder, self._belief
+        at = finder.following(search)
+        while at is not None:
+            chain = finder.chain(at)
+            named = self._ground.named_by_index(chain.batches.take(slice(0, 1)))
+            count = 0 if named else belief.embedded_prefix(chain, left)
+            if count:
+                head = chain.batches.take(slice(0, count))
+                damage.embedded += zip(head.position.tolist(), head.stop.tolist(), strict=True)
+                at = finder.following(int(head.stop[-1]))
+                continue
+            count = 0 if named else belief.inner_prefix(chain, damage.start, left)
+            if count:
+                head = chain.batches.take(slice(0, count))
+                self._haul.doubts.append(Doubt(head, Why.INNER))
+                at = finder.following(int(head.stop[-1]))
+                continue
+            if belief.is_anchored(chain, damage.start, left):
+                return chain
+            pending.append(chain)
+            at = finder.following(chain.end)
+        return None

@@ -1,0 +1,63 @@
+"""Judged: the believed batches of one file with a verdict each, while the rules on records, offsets and epochs are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.runs import Patch
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I8, BatchTable, Bool
+
+CODES: tuple[Verdict, ...] = (
+    Verdict.INTACT,
+    Verdict.REPAIRED,
+    Verdict.SUSPECT,
+    Verdict.DUPLICATE,
+    Verdict.UNDECODABLE,
+)
+"""Verdict of each code in `Judged.verdict`."""
+INTACT, REPAIRED, SUSPECT, DUPLICATE, UNDECODABLE = range(5)
+
+
+@dataclass
+class Judged:
+    """Rows and what is said of them.
+
+    Attributes:
+        table: batches in file order; offsets and epochs as they read with the patches laid over.
+        verdict: code per row, see `CODES`.
+        control_type: type in the key of a control batch's first record; -1 elsewhere.
+        patches: repairs.
+        findings: so far.
+        holes: offsets that an off-chain row may belong to, by row.
+    """
+
+    table: BatchTable
+    verdict: I8
+    control_type: I8
+    patches: list[Patch] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    holes: dict[int, OffsetRange | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: BatchTable) -> Judged:
+        """All rows intact."""
+        return cls(table, np.zeros(len(table), np.int8), np.full(len(table), -1, np.int8))
+
+    @property
+    def believed(self) -> Bool:
+        """Rows that come out: intact or repaired."""
+        return np.asarray(self.verdict <= REPAIRED)
+
+    @property
+    def placed(self) -> Bool:
+        """Rows whose offsets are believed, whether or not they decode."""
+        return np.asarray((self.verdict <= REPAIRED) | (self.verdict == UNDECODABLE))
+
+    def mark_repaired(self, row: int) -> None:
+        """A row that is believed with a patch over it."""
+        if self.verdict[row] == INTACT:
+            self.verdict[row] = REPAIRED

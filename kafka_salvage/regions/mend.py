@@ -1,0 +1,273 @@
+"""Mend: repairs of base offset and leader epoch that the neighbours prove, and what cannot be mended.
+
+Every repair keeps its finding, with the bytes before and after.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.context import Place
+from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
+from kafka_salvage.regions.runs import Patch
+from kafka_salvage.scan.batches import I64, Bool
+from kafka_salvage.source.source import Source
+
+_EPOCH_AT = 12
+_COMPARE = 1 << 20
+
+
+class Mender:
+    """Repairs rows of one file.
+
+    Args:
+        judged: rows and verdicts; changed in place.
+        place: for findings.
+        low: first offset that the file may hold; None when its name is not believed.
+        high: first offset of the next file; None without.
+        data_stop: where the file's data ends.
+    """
+
+    def __init__(self, judged: Judged, place: Place, low: int | None, high: int | None, data_stop: int) -> None:
+        self._judged = judged
+        self._place = place
+        self._low = low
+        self._high = high
+        self._data_stop = data_stop
+
+    def prove_wrappers(self, proved_last: I64, rows: I64) -> None:
+        """Magic-0 wrappers: their own records prove the offset."""
+        for row, last in zip(rows.tolist(), proved_last.tolist(), strict=True):
+            self._move(row, last, "the offset of its last message, which the CRC covers")
+
+    def outliers(self, chain: Bool, source: Source) -> None:
+        """Rows off the chain: one is a duplicate, fits exactly one place, or is suspect."""
+        off = np.flatnonzero(~chain)
+        if not len(off):
+            return
+        rest = [row for row in off.tolist() if not self._is_duplicate(row, chain, source)]
+        on = np.flatnonzero(chain)
+        for group in _consecutive(rest):
+            if not self._put_in_place(group, on):
+                for row in group:
+                    self._suspect(row, on)
+
+    def _is_duplicate(self, row: int, chain: Bool, source: Source) -> bool:
+        table = self._judged.table
+        same = np.flatnonzero(
+            chain
+            & (table.base_offset == table.base_offset[row])
+            & (table.crc == table.crc[row])
+            & (table.size == table.size[row])
+        )
+        size = int(table.size[row])
+        for other in same.tolist():
+            if _equal(source, int(table.position[row]), int(table.position[other]), size):
+                self._judged.verdict[row] = DUPLICATE
+                return True
+        return False
+
+    def _neighbours(self, row: int, on: I64) -> tuple[int | None, int | None]:
+        at = int(np.searchsorted(on, row))
+        return (int(on[at - 1]) if at else None), (int(on[at]) if at < len(on) else None)
+
+    def _room(self, group: list[int], on: I64) -> tuple[int, int] | None:
+        """Offsets ``[low, high)`` between the neighbours of a group, if both touch it."""
+        table = self._judged.table
+        before, _ = self._neighbours(group[0], on)
+        _, behind = self._neighbours(group[-1], on)
+        start, stop = int(table.position[group[0]]), int(table.stop[group[-1]])
+        if before is not None:
+            low = int(table.last_offset[before]) + 1 if int(table.stop[before]) == start else None
+        else:
+            low = self._low if start == 0 else None
+        if behind is not None:
+            high = int(table.base_offset[behind]) if int(table.position[behind]) == stop else None
+        else:
+            high = self._high if stop >= self._data_stop else None
+        inner = np.array(group)
+        if low is None or high is None or not bool(np.all(table.stop[inner[:-1]] == table.position[inner[1:]])):
+            return None
+        return low, high
+
+    def _put_in_place(self, group: list[int], on: I64) -> bool:
+        room = self._room(group, on)
+        table = self._judged.table
+        spans = [int(table.last_offset[row] - table.base_offset[row]) + 1 for row in group]
+        if room is None or room[1] - room[0] != sum(spans):
+            return False
+        at = room[0]
+        for row, span in zip(group, spans, strict=True):
+            self._move(row, at + span - 1, "its neighbours, which leave exactly one place")
+            at += span
+        return True
+
+    def _move(self, row: int, last: int, witness: str) -> None:
+        """Gives a row another place by its last offset."""
+        judged, table = self._judged, self._judged.table
+        shift = last - int(table.last_offset[row])
+        old = int(table.offset[row])
+        start = int(table.position[row])
+        before, after = struct.pack(">q", old), struct.pack(">q", old + shift)
+        for column in (table.offset, table.base_offset, table.last_offset):
+            column[row] += shift
+        judged.patches.append(Patch(start, before, after))
+        judged.mark_repaired(row)
+        offsets = OffsetRange(int(table.base_offset[row]), last + 1)
+        message = f"offset {old} does not fit; {old + shift} is proved by {witness}"
+        judged.findings.append(
+            self._place.finding(
+                "offset-repaired",
+                start,
+                int(table.stop[row]),
+                message,
+                offsets,
+                before=before.hex(),
+                after=after.hex(),
+                position=start,
+            )
+        )
+
+    def _suspect(self, row: int, on: I64) -> None:
+        judged, table = self._judged, self._judged.table
+        before, behind = self._neighbours(row, on)
+        low = int(table.last_offset[before]) + 1 if before is not None else self._low
+        high = int(table.base_offset[behind]) if behind is not None else self._high
+        first, last = int(table.base_offset[row]), int(table.last_offset[row])
+        hole = OffsetRange(low, high) if low is not None and high is not None and low < high else None
+        if low is not None and hole is None and behind is None and high is None:
+            hole = OffsetRange(low, low + last - first + 1)
+        judged.verdict[row] = SUSPECT
+        judged.holes[row] = hole
+        backwards = low is not None and first < low
+        code = (
+            "offset-backwards" if backwards else "offset-overlap" if high is not None and last >= high else "offset-gap"
+        )
+        message = f"offsets {first}..{last} do not fit between {low} and {high if high is not None else 'the end'}"
+        judged.findings.append(
+            self._place.finding(
+                code,
+                int(table.position[row]),
+                int(table.stop[row]),
+                message,
+                hole,
+                first_offset=first,
+                last_offset=last,
+            )
+        )
+
+    def jump(self, row: int) -> None:
+        """A last batch that jumps ahead of a log without gaps."""
+        on = np.flatnonzero(self._judged.placed)
+        self._suspect(row, on[on != row])
+
+    def epochs(self, checkpoint: tuple[tuple[int, int], ...] | None) -> None:
+        """Leader epochs below the one before or above the one behind, unless the checkpoint confirms them."""
+        judged, table = self._judged, self._judged.table
+        rows = np.flatnonzero(judged.placed & (table.magic >= 2))
+        wrong = outlying_epochs(table.leader_epoch[rows], table.base_offset[rows], checkpoint)
+        if not len(wrong):
+            return
+        table = judged.table = table.replace(leader_epoch=table.leader_epoch.copy())
+        good = np.setdiff1d(np.arange(len(rows)), wrong)
+        for at in wrong.tolist():
+            place = int(np.searchsorted(good, at))
+            near = int(good[place - 1]) if place else int(good[0]) if len(good) else None
+            if near is not None:
+                self._set_epoch(int(rows[at]), int(table.leader_epoch[rows[near]]))
+
+    def _set_epoch(self, row: int, epoch: int) -> None:
+        judged, table = self._judged, self._judged.table
+        old = int(table.leader_epoch[row])
+        start = int(table.position[row])
+        before, after = struct.pack(">i", old), struct.pack(">i", epoch)
+        table.leader_epoch[row] = epoch
+        judged.patches.append(Patch(start + _EPOCH_AT, before, after))
+        judged.mark_repaired(row)
+        judged.findings.append(
+            self._place.finding(
+                "epoch-repaired",
+                start,
+                int(table.stop[row]),
+                f"leader epoch {old} does not fit between its neighbours'; {epoch} was put there",
+                OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
+                before=before.hex(),
+                after=after.hex(),
+                position=start + _EPOCH_AT,
+            )
+        )
+
+
+def outlying_epochs(
+    epochs: np.ndarray[tuple[int], np.dtype[np.int32]], first: I64, checkpoint: tuple[tuple[int, int], ...] | None
+) -> I64:
+    """Rows whose epoch is neither between its neighbours' nor confirmed.
+
+    The neighbours themselves are those of the longest chain of epochs that never fall.
+    """
+    nothing = np.empty(0, np.int64)
+    if not len(epochs):
+        return nothing
+    listed = dict(checkpoint or ())
+    if bool(np.all(epochs[1:] >= epochs[:-1])):
+        last = int(epochs[-1])
+        start = int(np.searchsorted(epochs, last))
+        if not listed or last in listed or start == 0 or last <= max(listed):
+            return nothing
+        # nothing behind bounds the last epochs: the checkpoint, which is written before any batch, does not know them
+        return np.arange(start, len(epochs)) if len(epochs) - start == 1 else nothing
+    keep = _longest_rise(epochs.tolist())
+    wrong = np.setdiff1d(np.arange(len(epochs)), keep)
+    return np.array([at for at in wrong.tolist() if not _confirmed(int(epochs[at]), int(first[at]), listed)], np.int64)
+
+
+def _confirmed(epoch: int, offset: int, listed: dict[int, int]) -> bool:
+    if epoch not in listed or listed[epoch] > offset:
+        return False
+    later = [start for other, start in listed.items() if other > epoch]
+    return not later or offset < min(later)
+
+
+def _longest_rise(values: list[int]) -> I64:
+    """Places of the longest subsequence that never falls."""
+    from bisect import bisect_right
+
+    tops: list[int] = []
+    ends: list[int] = []
+    came = [-1] * len(values)
+    for at, value in enumerate(values):
+        place = bisect_right(tops, value)
+        came[at] = ends[place - 1] if place else -1
+        if place == len(tops):
+            tops.append(value)
+            ends.append(at)
+        else:
+            tops[place] = value
+            ends[place] = at
+    chain = []
+    node = ends[-1] if ends else -1
+    while node >= 0:
+        chain.append(node)
+        node = came[node]
+    return np.array(chain[::-1], np.int64)
+
+
+def _consecutive(rows: list[int]) -> list[list[int]]:
+    groups: list[list[int]] = []
+    for row in rows:
+        if groups and groups[-1][-1] == row - 1:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _equal(source: Source, one: int, other: int, size: int) -> bool:
+    for at in range(0, size, _COMPARE):
+        stop = min(size, at + _COMPARE)
+        if not np.array_equal(source.read(one + at, one + stop), source.read(other + at, other + stop)):
+            return False
+    return True
