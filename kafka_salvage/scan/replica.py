@@ -130,7 +130,9 @@ def _refusal(given: Given, contents: Contents) -> SalvageError:
         if foreign is not None:
             command = foreign.command.replace("FILE", shlex.quote(str(file.real)))
             return RequestError(
-                f"{file.real} {foreign.sentence}, not Kafka data as it is",
+                f"{where} holds no Kafka files; {file.real} {foreign.sentence}"
+                if given.whole
+                else f"{file.real} {foreign.sentence}, not Kafka data as it is",
                 advice=f"Open it, and give the directory that comes out: {command}",
             )
     if given.whole:
