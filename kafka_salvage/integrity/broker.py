@@ -90,27 +90,25 @@ class _Start:
         self._collect()
         self._swap()
         self._load()
-        recovered_from = None if self.clean else self._recover_unflushed()
+        if self.clean:
+            self._note_unseen(self.ordered(), "a clean start does not look at it")
+        else:
+            self._recover_unflushed()
         self._check_log_start()
         if self.live:
-            self._check_producers(self.ordered(), clean=self.clean, recovered_from=recovered_from)
+            self._check_producers(self.ordered(), last=True)
 
     def _check_producers(
-        self,
-        segments: Sequence[LoaderSegment],
-        *,
-        clean: bool = False,
-        up_to: int | None = None,
-        recovered_from: int | None = None,
+        self, segments: Sequence[LoaderSegment], *, up_to: int | None = None, last: bool = False
     ) -> None:
         check_producers(
             segments,
             self.snapshots,
             self.log_start,
-            clean=clean,
+            clean=self.clean and last,
             compacted=self.survey.compaction.compacted,
             up_to=up_to,
-            recovered_from=recovered_from,
+            recovered_from=min((s.base for s in self.live.values() if s.rebuilt), default=None) if last else None,
         )
 
     def _collect(self) -> None:
@@ -172,7 +170,7 @@ class _Start:
         if segment.next is not None:
             self.snapshots.add(segment.next)
 
-    def _recover_unflushed(self) -> int | None:
+    def _recover_unflushed(self) -> None:
         ordered = self.ordered()
         first = max((i for i, s in enumerate(ordered) if s.base <= self.recovery_point), default=0)
         for i, segment in enumerate(ordered[first:], first):
@@ -194,15 +192,13 @@ class _Start:
                     self.deleted.append(other.survey)
                     del self.live[other.base]
                 break
-        self._note_unseen(ordered[:first])
-        return ordered[first].base if ordered else None
+        self._note_unseen(ordered[:first], f"it lies below the recovery point {self.recovery_point}")
 
-    def _note_unseen(self, flushed: Iterable[LoaderSegment]) -> None:
-        hidden = [s.path for s in flushed if any(r.verdict not in HARMLESS for r in s.survey.regions)]
+    def _note_unseen(self, segments: Iterable[LoaderSegment], why: str) -> None:
+        looked_over = [s for s in segments if not s.rebuilt]
+        hidden = [s.path for s in looked_over if any(r.verdict not in HARMLESS for r in s.survey.regions)]
         if hidden:
-            self.notes.append(
-                f"Damage below the recovery point {self.recovery_point} is not noticed: {', '.join(hidden)}."
-            )
+            self.notes.append(f"The damage in {', '.join(hidden)} goes unnoticed, since {why}.")
 
     def _check_log_start(self) -> None:
         ordered = self.ordered()

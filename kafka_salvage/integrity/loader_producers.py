@@ -46,7 +46,7 @@ def check_producers(
     end = segments[-1].next_offset() if up_to is None else up_to
     usable = [offset for offset in snapshots if offset <= end]
     if clean and not snapshots:
-        return
+        return  # nothing is built, since there never was anything to follow
     start = max(usable, default=log_start)
     if start < end:
         for i, segment in enumerate(segments):
@@ -74,10 +74,14 @@ def _replay(segments: Sequence[LoaderSegment], start: int, end: int, compacted: 
 
 
 def _whole(segments: Sequence[LoaderSegment], compacted: bool) -> bool:
-    """Whether nothing is missing among the segments: then every batch lies in its producer's own transaction."""
+    """Whether no batch is missing: then every batch lies in its own producer's transaction, since a broker wrote it so."""
     if not all(segment.healthy for segment in segments):
         return False
-    return compacted or all(a.next_offset() >= b.base for a, b in pairwise(segments))
+    if compacted:
+        return True
+    return all(not s.survey.facts.gap_pairs for s in segments) and all(
+        a.next_offset() >= b.base for a, b in pairwise(segments)
+    )
 
 
 def _follow(row: dict[str, int], open_since: dict[int, int], counts: bool) -> None:
