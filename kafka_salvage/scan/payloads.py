@@ -34,7 +34,6 @@ from kafka_salvage.vector.columns import (
     KIND_SKIP,
     KIND_V2,
 )
-from kafka_salvage.vector.pointers import aligned_buffer
 from kafka_salvage.wire.compression.registry import CodecError, decompress
 
 V2_HEADER = 61
@@ -103,6 +102,8 @@ def _unreadable(source: Source, batches: BatchTable, first: int, stop: int, fail
 
 def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int) -> _Window:
     """The window that begins at row ``first``: about ``chunk`` stored bytes, at least one row."""
+    from kafka_salvage.vector.pointers import aligned_buffer  # Numba is loaded by those who decode only
+
     base = int(ends[first - 1]) if first else 0
     stop = max(first + 1, int(np.searchsorted(ends, base + chunk, side="right")))
     failed: dict[int, ValueError] = {}

@@ -25,7 +25,6 @@ from kafka_salvage.vector.columns import (
     HEADER_COLUMNS,
     RECORD_COLUMNS,
 )
-from kafka_salvage.vector.records import decode_columns
 from kafka_salvage.wire.compression.registry import CodecMissing, InflateFailed, InflateLimit, UnknownCodec
 
 
@@ -41,6 +40,8 @@ class Outcome(IntEnum):
     UNKNOWN_CODEC = 6
 
 
+CHUNK = 2 << 20
+"""Bytes of payload per piece: stays in the cache between reading and decoding, and costs little per piece."""
 NO_TIMESTAMP_TYPE, CREATE_TIME, LOG_APPEND_TIME_TYPE = -1, 0, 1
 
 
@@ -167,6 +168,8 @@ def _why(reason: ValueError) -> Outcome:
 
 
 def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
+    from kafka_salvage.vector.records import decode_columns  # Numba is loaded by those who decode only
+
     columns, answers = decode_columns(piece.data, piece.jobs)
     fault = answers[:, ANSWER_FAULT]
     outcome = np.full(len(answers), Outcome.OK, np.int8)
@@ -190,7 +193,7 @@ def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
 
 
 def decode(
-    source: Source, batches: BatchTable, limits: Limits | None = None, *, chunk: int = 8 << 20
+    source: Source, batches: BatchTable, limits: Limits | None = None, *, chunk: int = CHUNK
 ) -> Iterator[Decoded]:
     """Decodes batches (in file order) to columns, in pieces of about ``chunk`` bytes of payload.
 
