@@ -17,6 +17,7 @@ from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.places import shown
 from kafka_salvage.export.quarantine import surveys_of
 from kafka_salvage.export.receipt import WrittenFile
+from kafka_salvage.integrity.document import dumps
 from kafka_salvage.plan.plan import PartitionPlan, Plan, Status
 from kafka_salvage.scan.replica import Inventory
 
@@ -24,11 +25,9 @@ GAPS = frozenset({Status.AMBIGUOUS, Status.UNDECODABLE, Status.SUSPECT, Status.D
 """Statuses of offsets that a person may have hoped for and does not get in the main line."""
 
 
-def dump(document: Any) -> bytes:
-    """A JSON document: keys sorted, two spaces, a newline at its end; the same bytes for the same values."""
-    return (
-        json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-    )
+def dump(document: Mapping[str, Any]) -> bytes:
+    """A JSON document, the same bytes for the same values."""
+    return dumps(document).encode("utf-8", "backslashreplace")
 
 
 def dump_line(document: Any) -> bytes:

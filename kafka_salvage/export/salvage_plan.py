@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kafka_salvage import engine
 from kafka_salvage.export import manifest, registry
 from kafka_salvage.export.atomic import Stage, StagedFile
 from kafka_salvage.export.destination import (
@@ -95,7 +96,7 @@ def write_rescue(
         progress.stage("write", sum(line.bytes for line in lines) + aside)
     with Stage(out) as stage:
         setting = Setting(stage, plan.policy, options)
-        results = list(engine.ordered_map(lambda line: _write_line(line, setting, advance), lines, options.jobs))
+        results = _write_lines(lines, setting, advance)
         kept, missed = write_quarantine(plan, stage, advance)
         files = [file for result in results for file in result.files] + list(kept)
         files += _write_report(report, stage)
@@ -145,6 +146,36 @@ def _clear(out: Path, wanted: set[str]) -> None:
         with suppress(OSError):
             for parent in (out / path).relative_to(out).parents:
                 (out / parent).rmdir()
+
+
+class _Abandoned(Exception):  # noqa: N818 - it never leaves this module
+    """Another line has failed: this one need not be finished."""
+
+
+def _write_lines(lines: Sequence[Line], setting: Setting, advance: Advance) -> list[_LineResult]:
+    """Writes lines, some side by side. The first failure, or Ctrl-C, stops the others at their next chunk."""
+    stop = Event()
+
+    def watched(count: int, where: str) -> None:
+        if stop.is_set():
+            raise _Abandoned
+        advance(count, where)
+
+    if setting.options.jobs <= 1:
+        return [_write_line(line, setting, advance) for line in lines]
+    with ThreadPoolExecutor(setting.options.jobs, thread_name_prefix="write") as pool:
+        waiting = [pool.submit(_write_line, line, setting, watched) for line in lines]
+        try:
+            wait(waiting, return_when=FIRST_EXCEPTION)
+            failed = [error for f in waiting if f.done() and (error := f.exception()) is not None]
+            if failed:
+                raise failed[0]
+            return [each.result() for each in waiting]
+        except BaseException:
+            stop.set()
+            for each in waiting:
+                each.cancel()
+            raise
 
 
 def _write_line(line: Line, setting: Setting, advance: Advance) -> _LineResult:

@@ -283,3 +283,31 @@ def test_run_json_is_the_only_file_with_times_and_host(tmp_path: Path) -> None:
             assert b"secret-arg" not in content, path
             assert str(tmp_path).encode() not in content, path
             assert run["host"] != "orders" or socket.gethostname().encode() not in content
+
+
+def test_a_failure_in_one_line_stops_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = StagedFile.write
+    written: list[str] = []
+
+    def failing(self: StagedFile, data: Any) -> None:
+        written.append(self.path)
+        if self.path.startswith("jsonl/orders/1."):
+            raise DestinationError("the disk is full", target=self.path)
+        real(self, data)
+
+    monkeypatch.setattr(StagedFile, "write", failing)
+    with pytest.raises(DestinationError, match="full"):
+        scene(tmp_path / "src", 40).write(tmp_path / "out", formats=("jsonl",), jobs=2)
+    assert not (tmp_path / "out").exists()
+    assert len(set(written)) < 40
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kafka_salvage.export.salvage_plan.write_quarantine", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS, jobs=jobs)
+    assert not (tmp_path / "out").exists()
