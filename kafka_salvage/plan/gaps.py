@@ -64,12 +64,14 @@ class _Place:
         before: the piece ahead of the gap.
         inside: the gap lies inside one file.
         last: nothing believed and no file comes behind this part.
+        end: nothing believed comes behind it, but perhaps an empty file.
     """
 
     segments: Sequence[SegmentSurvey]
     before: Piece | None
     inside: bool
     last: bool
+    end: bool
 
 
 def explain(ground: Ground, low: int, high: int, before: Piece | None, behind: Piece | None) -> list[OffsetSpan]:
@@ -83,11 +85,15 @@ def explain(ground: Ground, low: int, high: int, before: Piece | None, behind: P
         behind: the piece that begins at ``high`` (None: nothing behind).
     """
     spans: list[OffsetSpan] = []
-    parts = _parts(ground, low, high, before, behind)
-    for start, stop, segments in parts:
+    inside = before is not None and behind is not None and before.segment is behind.segment
+    at = bisect_left(ground.bases, high)
+    followed = behind is not None or (at < len(ground.bases) and ground.bases[at] == high)
+    for start, stop, segments in _parts(ground, low, high, before, behind):
         harmed = [region for segment in segments for region in _between(segment, before, behind)]
-        inside = before is not None and behind is not None and before.segment is behind.segment
-        spans += _part(ground, start, stop, harmed, _Place(segments, before, inside, behind is None and stop == high))
+        place = _Place(
+            segments, before, inside, last=stop == high and not followed, end=stop == high and behind is None
+        )
+        spans += _part(ground, start, stop, harmed, place)
     return join(spans)
 
 
@@ -146,7 +152,7 @@ def _part(ground: Ground, start: int, stop: int, harmed: Sequence[Region], place
         else:
             spans.append(_undamaged(ground, low, high, place))
     spans.sort(key=lambda span: span.offsets)
-    open_ended = place.last and any(r.open_ended or r.offsets is None for r in damaged)
+    open_ended = place.end and any(r.open_ended or r.offsets is None for r in damaged)
     if open_ended and spans and spans[-1].status is Status.LOST:
         spans[-1] = replace(spans[-1], open_ended=True)
     return spans

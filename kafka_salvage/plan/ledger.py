@@ -203,10 +203,13 @@ def _starts(line: Line, near: int) -> list[int]:
     elif line.lead.replica.epochs:
         starts.append(line.lead.replica.epochs[0][1])
     first = line.pieces[0] if line.pieces else None
-    if first is not None and first.segment.segment.base_offset is not None:
-        head = (r for r in first.segment.regions if r.stop <= first.start)
+    for segment in line.lead_segments if first is not None else ():
+        base = segment.segment.base_offset
+        if base is None or first is None or base >= first.first:
+            continue
+        head = (r for r in segment.regions if segment is not first.segment or r.stop <= first.start)
         if any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
-            starts.append(first.segment.segment.base_offset)
+            starts.append(base)
     return [start for start in starts if near - REACH < start]
 
 
