@@ -1,0 +1,1 @@
+"""Benchmarks: our kernels beside a reference, in one run."""
