@@ -98,11 +98,8 @@ def line_batches(
             continue
         with closing(source):
             for table in _walk_step(source, step, shortfalls):
-                batches = resolved(source, table, limits)
-                meant = (batches.base_offset >= step.offsets.start) & (batches.base_offset < step.offsets.stop)
-                if not meant.all():
-                    batches = batches.take(meant)
-                if len(batches):
+                if len(table):
+                    batches = resolved(source, table, limits)
                     yield BatchChunk(step, source, batches, line.labels.lookup(batches))
 
 
@@ -124,7 +121,7 @@ def chunk_records(
             start, stop = int(made.position[row]), int(made.stop[row])
             reason = decoded.detail.get(row, Outcome(int(decoded.outcome[row])).name.lower())
             shortfalls.append(_shortfall(chunk.step, start, stop, f"could not be decoded: {reason}"))
-        table = wanted.records(decoded.table, chunk.step)
+        table = wanted.records(decoded.table)
         if len(table):
             yield RecordChunk(chunk.step, table, labels.lookup(table.batches))
 

@@ -62,10 +62,9 @@ class RecordFilter:
         inside = (table.last_offset >= self._first) & (table.base_offset < self._stop)
         return np.asarray(inside & ~table.is_control & _isolated(chunk.labels, self._policy))
 
-    def records(self, table: RecordTable, step: Step) -> RecordTable:
+    def records(self, table: RecordTable) -> RecordTable:
         """The records to give out."""
-        first, stop = max(self._first, step.offsets.start), min(self._stop, step.offsets.stop)
-        wanted = (table.offset >= first) & (table.offset < stop)
+        wanted = (table.offset >= self._first) & (table.offset < self._stop)
         wanted &= ~table.batches.is_control[table.batch]
         if self._times.set:
             wanted &= self._times.inside(table.timestamp)
