@@ -110,7 +110,13 @@ def salvage(
         DestinationError: the output disk is full or refuses.
     """
     options = ExportOptions(
-        formats=tuple(dict.fromkeys(formats)), encoding=encoding, compress=compress, resume=resume, force=force
+        formats=tuple(dict.fromkeys(formats)),
+        encoding=encoding,
+        compress=compress,
+        resume=resume,
+        force=force,
+        jobs=flags.get("jobs") or engine.default_jobs(),
+        limits=_limits(flags),
     )
     inventory = take_inventory(_listed(paths))
     refuse_destination(inventory, Path(out), options)
@@ -158,10 +164,13 @@ def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
     return make_plan(inventory, _surveys(inventory, deep, policy, flags), policy)
 
 
-def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> list[ReplicaSurvey]:
+def _limits(flags: Flags) -> Limits:
     memory = flags.get("memory", 512 << 20)
-    limits = Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
-    options = SurveyOptions(deep=deep, limits=limits, strict=policy.strict)
+    return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
+
+
+def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> list[ReplicaSurvey]:
+    options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict)
     progress = flags.get("progress")
     if progress:
         progress.stage("check", sum(s.file.size for r in inventory.replicas for s in r.segments))

@@ -101,4 +101,4 @@ def command(
         receipt = api.salvage(paths, out=out, formats=formats or ("segments",), progress=display, **flags)
     document = receipt.report.to_dict()
     render.report(document, paths=paths, verb="salvage", verbose=verbose, out=out, formats=formats or ("segments",))
-    return int(receipt.report.exit_code)
+    return receipt.exit_code
