@@ -130,7 +130,7 @@ def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
     Raises:
         RequestError: as in `check`.
     """
-    yield from plan_tables(_plan(paths, True, flags))
+    yield from plan_tables(_plan(paths, True, flags), _limits(flags))
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:
