@@ -72,7 +72,7 @@ STATE_SIZE = State.HEADER + 8
 # Kernels freeze these as plain integers.
 _FULL, _WANTED, _END, _SHORT = (int(o) for o in (Outcome.FULL, Outcome.WANTED, Outcome.END, Outcome.SHORT))
 _SMALL, _PAST, _MAGIC = int(Outcome.LENGTH_TOO_SMALL), int(Outcome.LENGTH_PAST_END), int(Outcome.BAD_MAGIC)
-_MISMATCH, _NEXT = int(Outcome.CRC_MISMATCH), -1
+_MISMATCH, _NEXT, _MORE, _LARGE = int(Outcome.CRC_MISMATCH), -1, -2, -3
 _POSITION, _STOP, _FROM, _FILLED = 8 * State.POSITION, 8 * State.STOP, 8 * State.FROM, 8 * State.FILLED
 _ADDRESS, _ROWS, _STORED, _COMPUTED = 8 * State.ADDRESS, 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED
 _SIZE, _SUMMED, _REGISTER = 8 * State.SIZE, 8 * State.SUMMED, 8 * State.REGISTER
@@ -107,10 +107,9 @@ def _more(descriptor: int, area: int, room: int, state: int, keep: int) -> bool:
 
 
 @inner
-def _judge(header: int, left: int, state: int) -> int:
+def _judge(header: int, left: int) -> int:
     """Whether a header may be followed: `_NEXT`, or the outcome that ends the walk."""
     length = load_be32(header + 8)
-    store_64(state + _SIZE, max(length + OVERHEAD, 0))
     if length < SMALLEST - OVERHEAD:
         return _SMALL
     if length + OVERHEAD > left:
@@ -122,18 +121,64 @@ def _judge(header: int, left: int, state: int) -> int:
 
 
 @inner
-def _finish(header: int, computed: int, state: int, block: int, capacity: int) -> int:
-    """Writes the row if the CRC agrees."""
-    position = load_i64(state + _POSITION)
+def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
+    """Takes every batch that lies whole in the work area: `_MORE` and `_LARGE` ask for bytes, all else is an outcome.
+
+    Progress is kept in registers here and written to the state at the end only: a small batch takes 20 ns.
+    """
+    position, rows = load_i64(state + _POSITION), load_i64(state + _ROWS)
+    stop, filled = load_i64(state + _STOP), load_i64(state + _FILLED)
+    away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
+    outcome = _NEXT
+    while outcome == _NEXT:
+        left, present = stop - position, filled - position
+        if left < SMALLEST:
+            outcome = _END if left <= 0 else _SHORT
+        elif rows >= capacity:
+            outcome = _FULL
+        elif present < min(left, HEADER):
+            outcome = _MORE
+        else:
+            header = away + position
+            outcome = _judge(header, left)
+            size = load_be32(header + 8) + OVERHEAD
+            if outcome == _NEXT and size > present:
+                outcome = _MORE if size <= room else _LARGE
+            if outcome == _NEXT:
+                if load_i8(header + 16) == 2:
+                    stored = load_beu32(header + 17)
+                    computed = castagnoli_of(header + COVERED_V2, size - COVERED_V2)
+                else:
+                    stored = load_beu32(header + 12)
+                    computed = zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
+                if stored == computed:
+                    write_row(header, position, block, capacity, rows)
+                    rows += 1
+                    position += size
+                else:
+                    store_64(state + _STORED, stored)
+                    store_64(state + _COMPUTED, computed)
+                    outcome = _MISMATCH
+            if outcome > _SHORT or outcome == _LARGE:
+                store_64(state + _SIZE, max(size, 0))
+    store_64(state + _POSITION, position)
+    store_64(state + _ROWS, rows)
+    return outcome
+
+
+@inner
+def _finish(header: int, state: int, block: int, capacity: int) -> int:
+    """Writes the row of a batch that was summed in pieces, if the CRC agrees."""
+    position, rows = load_i64(state + _POSITION), load_i64(state + _ROWS)
     stored = load_beu32(header + (17 if load_i8(header + 16) == 2 else 12))
+    computed = load_i64(state + _REGISTER) ^ MASK
     if stored != computed:
         store_64(state + _STORED, stored)
         store_64(state + _COMPUTED, computed)
         return _MISMATCH
-    rows = load_i64(state + _ROWS)
     write_row(header, position, block, capacity, rows)
     store_64(state + _ROWS, rows + 1)
-    store_64(state + _POSITION, position + load_be32(header + 8) + OVERHEAD)
+    store_64(state + _POSITION, position + load_i64(state + _SIZE))
     return _NEXT
 
 
@@ -157,7 +202,7 @@ def _sum_large(descriptor: int, area: int, room: int, state: int, block: int, ca
             store_64(state + _SUMMED, upto)
         if upto == stop:
             store_64(state + _SUMMED, 0)
-            return _finish(header, load_i64(state + _REGISTER) ^ MASK, state, block, capacity)
+            return _finish(header, state, block, capacity)
         if not _more(descriptor, area, room, state, upto):
             return _WANTED
 
@@ -179,37 +224,16 @@ def follow(descriptor: int, area: int, room: int, state: int, block: int, capaci
             outcome = _sum_large(descriptor, area, room, state, block, capacity)
             if outcome != _NEXT:
                 return outcome
+        outcome = _follow_present(room, state, block, capacity)
         position = load_i64(state + _POSITION)
-        left = load_i64(state + _STOP) - position
-        if left <= 0:
-            return _END
-        if load_i64(state + _ROWS) >= capacity:
-            return _FULL
-        if left < SMALLEST:
-            return _SHORT
-        present = load_i64(state + _FILLED) - position
-        if present < min(left, HEADER):
+        if outcome == _MORE:
             if not _more(descriptor, area, room, state, position):
                 return _WANTED
-            continue
-        header = load_i64(state + _ADDRESS) + position - load_i64(state + _FROM)
-        outcome = _judge(header, left, state)
-        if outcome != _NEXT:
-            return outcome
-        size = load_be32(header + 8) + OVERHEAD
-        covered = COVERED_V2 if load_i8(header + 16) == 2 else COVERED_LEGACY
-        if size <= present:
-            address = header + covered
-            computed = (
-                castagnoli_of(address, size - covered) if covered == COVERED_V2 else zlib_of(address, size - covered)
-            )
-            outcome = _finish(header, computed, state, block, capacity)
-            if outcome != _NEXT:
-                return outcome
-        elif size <= room:
-            if not _more(descriptor, area, room, state, position):
-                return _WANTED
-        else:
+        elif outcome == _LARGE:
+            header = load_i64(state + _ADDRESS) + position - load_i64(state + _FROM)
             copy(state + _HEADER, header, HEADER)
+            covered = COVERED_V2 if load_i8(header + 16) == 2 else COVERED_LEGACY
             store_64(state + _SUMMED, position + covered)
             store_64(state + _REGISTER, MASK)
+        else:
+            return outcome
