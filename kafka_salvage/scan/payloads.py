@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -92,12 +93,13 @@ def _jobs(batches: BatchTable) -> I64:
     return jobs
 
 
-def _unreadable(source: Source, batches: BatchTable, first: int, stop: int, failed: dict[int, ValueError]) -> None:
+def _unreadable(source: Source, position: I64, end: I64, first: int, failed: dict[int, ValueError]) -> None:
+    """Adds the rows that touch bytes which could not be read."""
+    lowest, highest = int(position.min()), int(end.max())
     for bad in source.unreadable:
-        rows = slice(first, stop)
-        hit = (batches.position[rows] < bad.stop) & (bad.start < batches.stop[rows])
-        for row in np.flatnonzero(hit):
-            failed.setdefault(first + int(row), Malformed(f"bytes {bad.start}..{bad.stop} could not be read again"))
+        if bad.start < highest and lowest < bad.stop:
+            for row in np.flatnonzero((position < bad.stop) & (bad.start < end)).tolist():
+                failed.setdefault(first + row, Malformed(f"bytes {bad.start}..{bad.stop} could not be read again"))
 
 
 def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int) -> _Window:
@@ -106,27 +108,26 @@ def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int
 
     base = int(ends[first - 1]) if first else 0
     stop = max(first + 1, int(np.searchsorted(ends, base + chunk, side="right")))
+    position, size = batches.position[first:stop], batches.size[first:stop]
+    inside = (position >= 0) & (size > 0) & (size <= source.size - position)
     failed: dict[int, ValueError] = {}
-    position, end = batches.position[first:stop], batches.stop[first:stop]
-    outside = (position < 0) | (batches.size[first:stop] <= 0) | (end > source.size)
-    for row in np.flatnonzero(outside):
-        failed[first + int(row)] = Malformed("the batch does not lie in the file")
-    where = np.where(outside, 0, batches.size[first:stop]).cumsum() - np.where(outside, 0, batches.size[first:stop])
-    total = int(np.where(outside, 0, batches.size[first:stop]).sum())
-    raw = aligned_buffer(total)
-    kept = np.flatnonzero(~outside)
-    breaks = np.flatnonzero(position[kept][1:] != end[kept][:-1]) + 1 if len(kept) else np.empty(0, np.int64)
-    for run in np.split(kept, breaks):
-        if not len(run):
-            continue
-        into = raw[int(where[run[0]]) : int(where[run[-1]] + end[run[-1]] - position[run[-1]])]
-        got = source.read_into(int(position[run[0]]), into)
+    if not inside.all():
+        size = np.where(inside, size, 0)
+        for row in np.flatnonzero(~inside).tolist():
+            failed[first + row] = Malformed("the batch does not lie in the file")
+    end, behind = position + size, np.cumsum(size, dtype=np.int64)
+    raw = aligned_buffer(int(behind[-1]))
+    breaks = np.flatnonzero(position[1:] != end[:-1]) + 1
+    for low, high in pairwise((0, *breaks.tolist(), stop - first)):
+        into = raw[int(behind[low] - size[low]) : int(behind[high - 1])]
+        got = source.read_into(int(position[low]), into) if len(into) else 0
         if got < len(into):
             into[got:] = 0
-            for row in run[end[run] > position[run[0]] + got]:
-                failed[first + int(row)] = Malformed("the file ends inside the batch: it shrank since it was walked")
-    _unreadable(source, batches, first, stop, failed)
-    return _Window(first, stop, raw, where.astype(np.int64), failed)
+            for row in range(low, high):
+                if end[row] > position[low] + got:
+                    failed[first + row] = Malformed("the file ends inside the batch: it shrank since it was walked")
+    _unreadable(source, position, end, first, failed)
+    return _Window(first, stop, raw, behind - size, failed)
 
 
 def _compressed_part(raw: U8, magic: int) -> U8:

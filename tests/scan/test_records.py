@@ -269,10 +269,11 @@ def test_rows_that_do_not_lie_in_the_file_allocate_nothing() -> None:
     rows.append(rows[0] | {"position": len(data) - 5})
     rows.append(rows[0] | {"position": -5})
     rows.append(rows[0] | {"size": -7})
+    rows.append(rows[1] | {"size": (1 << 63) - 1})
     rows.append(rows[0] | {"size": 30})
     rows.append(rows[0] | {"size": 30, "attributes": 1})
     made = whole(data, BatchTable.from_rows(rows))
-    assert [o for d in made for o in d.outcome.tolist()] == [0, 4, 0, 4, 4, 4, 4, 4]
+    assert [o for d in made for o in d.outcome.tolist()] == [0, 4, 0, 4, 4, 4, 4, 4, 4]
     assert [r[0] for r in plain(made)] == [0, 1, 2, 6, 7, 8]
 
 
