@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -263,7 +265,8 @@ def test_the_same_batch_in_two_files_is_no_branch() -> None:
 def logs(draw: st.DrawFn) -> tuple[list[S], bool]:
     offset, segments = draw(st.integers(0, 5)), []
     for _ in range(draw(st.integers(1, 4))):
-        base, items = offset, []
+        base = offset
+        items: list[B | X] = []
         for _ in range(draw(st.integers(0, 5))):
             size, what = draw(st.integers(1, 9)), draw(st.sampled_from("bbbbdnug"))
             if what == "b":
@@ -295,13 +298,13 @@ def test_every_offset_has_one_status(
         ends={} if watermark is None else {"high watermark": watermark},
     )
     spans = plan.ledger
-    for left, right in zip(spans, spans[1:], strict=False):
+    for left, right in itertools.pairwise(spans):
         assert left.offsets.stop == right.offsets.start
     assert all(s.offsets.size > 0 and 0 <= s.absent <= s.offsets.size for s in spans)
     total = spans[-1].offsets.stop - spans[0].offsets.start if spans else 0
     assert sum(statuses(spans).values()) == total
     steps = plan.steps
-    for first, second in zip(steps, steps[1:], strict=False):
+    for first, second in itertools.pairwise(steps):
         assert first.offsets.stop <= second.offsets.start
     believed = {
         offset

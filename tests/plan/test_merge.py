@@ -5,12 +5,15 @@ from itertools import permutations
 import pytest
 
 from kafka_salvage.errors import RequestError
+from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import PartitionPlan
 from kafka_salvage.plan.policy import Include, Policy, Selection
+from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.replica import State
 from kafka_salvage.wire.filenames import Suffix
-from tests.support.sketch import B, Desk, X, seg
+from tests.support.sketch import B, Desk, X, inventory, seg
 
 ID, OLD = "aaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbb"
 
@@ -287,6 +290,20 @@ def test_suspect_batches_go_out_only_when_asked_for() -> None:
     (plan,) = desk.plan(survey).partitions
     assert [(s.offsets.start, s.offsets.stop) for s in plan.steps] == [(0, 10), (30, 40)]
     assert [str(a.include) for a in plan.available] == ["suspect"]
+    held = [B(10, 14), B(14, 20), B(3, 5)]
+    drawn = desk.copy(seg(0, *held), source="drawn").segments[0]
+
+    def edges(segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
+        return desk.edges(drawn, 0, 300) if start == 100 else desk.edges(segment, start, stop)
+
+    policy = Policy(include=frozenset({Include.SUSPECT}))
+    (asked,) = make_plan(inventory(survey), [survey], policy, edges=edges).partitions
+    assert [(s.offsets.start, s.offsets.stop, str(s.verdict)) for s in asked.steps] == [
+        (0, 10, "intact"),
+        (10, 20, "suspect"),
+        (30, 40, "intact"),
+    ]
+    assert shape(asked) == shape(plan)
 
 
 def test_the_order_of_sources_changes_nothing() -> None:
@@ -309,4 +326,4 @@ def test_the_order_of_sources_changes_nothing() -> None:
             )
         )
     assert len(seen) == 1
-    assert ("b2", "b3") == tuple(s.replica.source for s in plan.partitions[0].replicas[1:])
+    assert tuple(s.replica.source for s in plan.partitions[0].replicas[1:]) == ("b2", "b3")
