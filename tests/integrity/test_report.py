@@ -50,7 +50,8 @@ def busy(desk: Desk) -> list[ReplicaSurvey]:
 
 
 def test_the_document_accounts_for_everything() -> None:
-    document = valid(made(desk := Desk(), *busy(desk)))
+    desk = Desk()
+    document = valid(made(desk, *busy(desk)))
     summary = document["summary"]
     assert summary["exit_code"] == 3
     assert summary["conditions"] == [3, 6]
@@ -97,7 +98,8 @@ def test_the_document_accounts_for_everything() -> None:
 
 
 def test_partitions_show_their_ledger_records_and_copies() -> None:
-    document = valid(made(desk := Desk(), *busy(desk)))
+    desk = Desk()
+    document = valid(made(desk, *busy(desk)))
     live, old, other = document["partitions"]
     assert [(s["start"], s["stop"], s["status"]) for s in live["offsets"]] == [
         (0, 10, "recovered"),
@@ -117,7 +119,8 @@ def test_partitions_show_their_ledger_records_and_copies() -> None:
 
 
 def test_topics_are_told_apart_by_id() -> None:
-    document = valid(made(desk := Desk(), *busy(desk)))
+    desk = Desk()
+    document = valid(made(desk, *busy(desk)))
     assert [(t["name"], t["topic_id"], t["partitions"], t["known_from"]) for t in document["topics"]] == [
         ("orders", None, 2, "directories"),
         ("orders", "a" * 22, 1, "partition-metadata"),
