@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from kafka_salvage.errors import SourceError
@@ -11,6 +12,9 @@ from kafka_salvage.source.inventory import Entry, Nature
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.wire.filenames import FileKind, FileName, Suffix, parse_file_name
 from kafka_salvage.wire.foreign import HEAD_SIZE, Foreign, identify
+
+MOST_LOOKS = 1000
+"""Files of strange names in one source whose first bytes are looked at; a tree may hold millions that are not Kafka's."""
 
 _IN_LOG_DIR = frozenset({FileKind.META_PROPERTIES, FileKind.OFFSET_CHECKPOINT, FileKind.CLEAN_SHUTDOWN})
 _UNFINISHED = "a file that was being written; it may be newer than the finished one, or torn"
@@ -23,11 +27,16 @@ _IGNORED_KINDS = {
 
 def listed(layout: Layout, source: str) -> tuple[EvidenceFile, ...]:
     """Every file of a source with its kind and use, sorted by path; directories only where they could not be read."""
-    return tuple(
-        _describe(layout, entry, source)
-        for entry in layout.entries
-        if entry.nature is not Nature.DIRECTORY or entry.reason is not None
-    )
+    looks = 0
+    found = []
+    for entry in layout.entries:
+        if entry.nature is not Nature.DIRECTORY or entry.reason is not None:
+            file = _describe(layout, entry, source)
+            if _is_strange(entry, file) and looks < MOST_LOOKS:
+                looks += 1
+                file = _identified(file)
+            found.append(file)
+    return tuple(found)
 
 
 def _describe(layout: Layout, entry: Entry, source: str) -> EvidenceFile:
@@ -42,8 +51,6 @@ def _describe(layout: Layout, entry: Entry, source: str) -> EvidenceFile:
         reason = _why_unreadable(entry) if parsed.kind is FileKind.SEGMENT else None
         use = Use.UNREADABLE if reason else Use.CONTEXT if entry.path in layout.context else Use.READ
         return EvidenceFile(source, path, entry.real, entry.size, kind, use, reason)
-    if entry.reason is None and kind in (FileKind.UNKNOWN, FileKind.ARCHIVE):
-        kind, reason = _identify(entry, kind, reason)
     return EvidenceFile(source, path, entry.real, entry.size, kind, Use.IGNORED, reason)
 
 
@@ -87,11 +94,17 @@ def foreign_of(place: Path) -> Foreign | None:
         source.close()
 
 
-def _identify(entry: Entry, kind: FileKind, reason: str) -> tuple[FileKind, str]:
+def _is_strange(entry: Entry, file: EvidenceFile) -> bool:
+    """Whether a regular file's name says nothing, or that it is an archive."""
+    regular = entry.nature is Nature.FILE and entry.reason is None
+    return regular and file.kind in (FileKind.UNKNOWN, FileKind.ARCHIVE)
+
+
+def _identified(file: EvidenceFile) -> EvidenceFile:
     """Tells archives, disk images and encrypted volumes from other files, and how to open them."""
-    foreign = foreign_of(entry.real)
+    foreign = foreign_of(file.real)
     if foreign is None:
-        return kind, reason
+        return file
     if not foreign.command:
-        return FileKind.UNKNOWN, f"not a file of Kafka's by its name; it {foreign.sentence}"
-    return FileKind.ARCHIVE, f"{foreign.sentence}; this opens it: {foreign.command}"
+        return replace(file, kind=FileKind.UNKNOWN, reason=f"not a file of Kafka's by its name; it {foreign.sentence}")
+    return replace(file, kind=FileKind.ARCHIVE, reason=f"{foreign.sentence}; this opens it: {foreign.command}")
