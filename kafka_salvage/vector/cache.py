@@ -11,8 +11,10 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -51,11 +53,21 @@ def cache_directory() -> Path | None:
     try:
         base = Path(chosen or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kafka-salvage")
         target = base / f"kernels-{_stamp()}"
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not target.is_dir():
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _forget_old(base, target)
         with tempfile.TemporaryFile(dir=target):
             return target
     except (OSError, RuntimeError):  # no home at all is a RuntimeError
         return None
+
+
+def _forget_old(base: Path, kept: Path) -> None:
+    """Removes kernels of other versions that nothing has added to for a month."""
+    limit = time.time() - 30 * 86400
+    for directory in base.glob("kernels-*"):
+        if directory != kept and directory.stat().st_mtime < limit:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class _Locator:

@@ -14,7 +14,7 @@ from kafka_salvage.vector.pointers import embedded, load_i64, load_u8, load_u32
 from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, Polynomial
 
 Update = Callable[[int, int, int], int]
-STREAM = 512
+STREAM = 256
 """Bytes of each of the three streams that the CRC instructions work on at once."""
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,15 @@ def test_each_kernel_has_one_specialisation_and_comes_from_the_cache(tmp_path: P
     for stored in tmp_path.rglob("*.nb[ic]"):  # a torn cache is a miss
         stored.write_bytes(stored.read_bytes()[:100])
     assert python(_USE, **place) == "[1, 1, 1, 1, 1, 1] 0"
+
+
+def test_kernels_of_old_versions_are_forgotten_after_a_month(tmp_path: Path) -> None:
+    for name, days in (("kernels-old", 31), ("kernels-young", 29), ("other", 99)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - days * 86400,) * 2)
+    code = "from kafka_salvage.vector.cache import cache_directory; print(cache_directory())"
+    made = Path(python(code, KAFKA_SALVAGE_CACHE=str(tmp_path)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([made.name, "kernels-young", "other"])
 
 
 @pytest.mark.parametrize("place", ["", "/proc/none/of/this", "/dev/null"])
