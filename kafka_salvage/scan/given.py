@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka_salvage.errors import RequestError
-from kafka_salvage.source.inventory import Entry, Identity, Lister
+from kafka_salvage.source.inventory import Entry, Identity, Lister, names_in
 from kafka_salvage.source.refusals import kind_sentence, reason, refused
 from kafka_salvage.wire.filenames import FileKind, parse_directory_name, parse_file_name
 
@@ -222,7 +222,7 @@ def _locate(path: Path) -> tuple[Path, str, Path, os.stat_result]:
 def _locate_directory(path: Path, place: Path) -> tuple[Path, str]:
     """(root, pick) of a directory."""
     try:
-        names = list(place.iterdir())
+        names = names_in(place)
     except OSError as error:
         raise refused(str(path), error) from error
     if not names:
@@ -243,15 +243,13 @@ def file_names(place: Path) -> list[str]:
 
 def _names(place: Path) -> tuple[list[str], list[str]]:
     """Names of the files and of the directories in a directory; empty when it cannot be listed."""
-    files: list[str] = []
-    directories: list[str] = []
     try:
-        with os.scandir(place) as listing:
-            for each in listing:
-                (directories if each.is_dir() else files).append(each.name)
-    except OSError:
-        pass  # the walk reports it
-    return files, directories
+        found = names_in(place)
+    except OSError:  # the walk reports it
+        return [], []
+    return [name for name, is_directory in found if not is_directory], [
+        name for name, is_directory in found if is_directory
+    ]
 
 
 def _without_repeats(given: Sequence[Given]) -> list[Given]:

@@ -39,7 +39,7 @@ def _open_regular(path: Path, name: str) -> tuple[int, int]:
         before = path.stat()
         if not stat.S_ISREG(before.st_mode):
             raise refused_kind(name, before.st_mode)
-        descriptor = _open_quietly(path)
+        descriptor = open_quietly(path)
     except OSError as error:
         raise refused(name, error) from error
     status = os.fstat(descriptor)
@@ -49,14 +49,22 @@ def _open_regular(path: Path, name: str) -> tuple[int, int]:
     return descriptor, status.st_size
 
 
-def _open_quietly(path: Path) -> int:
-    """Opens without changing the access time; only the owner may ask for that, so others open plainly."""
+def open_quietly(path: Path, more: int = 0) -> int:
+    """A read-only descriptor that leaves the access time alone; only the owner may ask for that, so others open plainly.
+
+    Args:
+        path: file or directory.
+        more: further flags.
+
+    Raises:
+        OSError: it could not be opened.
+    """
     try:
-        return os.open(path, _FLAGS | _NO_ACCESS_TIME)
+        return os.open(path, _FLAGS | _NO_ACCESS_TIME | more)
     except PermissionError as error:
         if error.errno != errno.EPERM or not _NO_ACCESS_TIME:
             raise
-    return os.open(path, _FLAGS)
+    return os.open(path, _FLAGS | more)
 
 
 class FileSource:

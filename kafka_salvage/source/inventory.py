@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from kafka_salvage.source.files import open_quietly
 from kafka_salvage.source.refusals import kind_sentence, reason
 
 Identity = tuple[int, int]
@@ -28,6 +29,27 @@ class Nature(StrEnum):
     LINK = "symbolic link"
     SPECIAL = "special"
     UNREADABLE = "unreadable"
+
+
+def names_in(place: Path) -> list[tuple[str, bool]]:
+    """(name, is a directory) of what lies in a directory, links followed for the question; its access time is kept.
+
+    Raises:
+        OSError: it may not be listed, or is none.
+    """
+    descriptor = open_quietly(place, os.O_DIRECTORY)
+    try:
+        with os.scandir(descriptor) as listing:
+            return [(each.name, _is_directory(each)) for each in listing]
+    finally:
+        os.close(descriptor)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +124,12 @@ class Lister:
         while waiting:
             path, place, status = waiting.pop()
             try:
-                with os.scandir(place) as listing:
-                    names = sorted(listing, key=lambda each: each.name)
+                names = sorted(name for name, _ in names_in(place))
             except OSError as error:
                 self._found.append(Entry(path, place, Nature.UNREADABLE, reason=reason(error)))
                 continue
             self._found.append(Entry(path, place, Nature.DIRECTORY, modified=status.st_mtime_ns))
-            below = [self._look(f"{path}/{each.name}" if path else each.name, Path(each), label) for each in names]
+            below = [self._look(f"{path}/{name}" if path else name, place / name, label) for name in names]
             waiting.extend(each for each in reversed(below) if each is not None)
 
     def _look(self, path: str, place: Path, label: str) -> tuple[str, Path, os.stat_result] | None:

@@ -142,11 +142,11 @@ def test_a_path_that_cannot_be_meant_is_one_sentence(tmp_path: Path, form: str) 
 
 
 def test_a_path_that_may_not_be_listed_is_no_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> object:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def refuse(place: object, *rest: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
 
     (tmp_path / "d").mkdir()
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(SourceError, match="may not be read by this user"):
         take_inventory([tmp_path / "d"])
 

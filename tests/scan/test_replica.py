@@ -229,14 +229,14 @@ def test_a_directory_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.
     root = log_dir(tmp_path / "d", 1)
     partition(root / "t-0")
     partition(root / "u-0")
-    real = os.scandir
+    real = os.open
 
-    def guarded(place: object) -> object:
-        if str(place).endswith(("u-0", "shut")):
+    def guarded(place: object, *rest: int) -> int:
+        if str(place).endswith("u-0"):
             raise PermissionError(errno.EACCES, "Permission denied", str(place))
-        return real(place)  # type: ignore[call-overload]
+        return real(place, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(os, "open", guarded)
     inventory = take_inventory([root])
     assert [r.path for r in inventory.replicas] == ["t-0"]
     assert [(f.path, f.reason) for f in inventory.files if f.use is Use.UNREADABLE] == [

@@ -38,7 +38,14 @@ def test_pipes_devices_and_sockets_are_named_and_never_opened(tmp_path: Path, mo
         os.mknod(tmp_path / "null", 0o600 | 0o020000, os.makedev(1, 3))
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "sock"))
-    monkeypatch.setattr(os, "open", None)
+    real = os.open
+    opened: list[Path] = []
+
+    def spy(place: Path, *rest: int) -> int:
+        opened.append(place)
+        return real(place, *rest)
+
+    monkeypatch.setattr(os, "open", spy)
     listed = _seen(list(Lister().tree(tmp_path)))
     assert listed.pop("null", None) in (("special", "a character device, never opened"), None)
     assert listed == {
@@ -46,6 +53,7 @@ def test_pipes_devices_and_sockets_are_named_and_never_opened(tmp_path: Path, mo
         "pipe": ("special", "a named pipe, never opened"),
         "sock": ("special", "a socket, never opened"),
     }
+    assert opened == [tmp_path]
 
 
 def test_links_are_listed_and_not_followed_unless_wanted(tmp_path: Path) -> None:
@@ -99,14 +107,14 @@ def test_a_directory_that_may_not_be_listed_becomes_an_entry(tmp_path: Path, mon
     (tmp_path / "open").mkdir()
     (tmp_path / "shut").mkdir()
     (tmp_path / "open" / "f").write_bytes(b"x")
-    real = os.scandir
+    real = os.open
 
-    def guarded(place: Path) -> object:
+    def guarded(place: Path, *rest: int) -> int:
         if Path(place).name == "shut":
             raise PermissionError(13, "Permission denied", str(place))
-        return real(place)
+        return real(place, *rest)
 
-    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(os, "open", guarded)
     listed = _seen(list(Lister().tree(tmp_path)))
     assert listed["shut"] == ("unreadable", "may not be read by this user")
     assert listed["open/f"] == ("file", None)
@@ -126,3 +134,13 @@ def test_deep_trees_are_no_problem(tmp_path: Path) -> None:
         place = place / "d"
     place.mkdir(parents=True)
     assert len(Lister().tree(tmp_path)) == 301
+
+
+def test_listing_keeps_access_times(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_bytes(b"x")
+    old = (1_000_000_000, 1_000_000_000)
+    os.utime(tmp_path / "d", old)  # older than the last change, so that even `relatime` would note a read
+    os.utime(tmp_path, old)
+    Lister().tree(tmp_path)
+    assert [place.stat().st_atime for place in (tmp_path, tmp_path / "d")] == [old[0], old[0]]
