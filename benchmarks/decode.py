@@ -10,8 +10,6 @@ with CRC validation over the same bytes in memory, touching key, value, offset a
 
 from __future__ import annotations
 
-import tempfile
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,13 +19,13 @@ import numpy as np
 import orjson
 from aiokafka.record import MemoryRecords
 
+from benchmarks.timing import Options, Result, interleaved
 from kafka_salvage.scan.records import RecordTable, decode
 from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.files import FileSource
 from kafka_salvage.vector.text import Room, jsonl_lines
 from tests.support.build import Rec, v2_batch
 
-REPEATS = 5
 START = 1_700_000_000_000
 
 
@@ -116,49 +114,24 @@ def their_lines(data: bytes) -> int:
     return count
 
 
-def interleaved(one: Callable[[], int], other: Callable[[], int]) -> tuple[float, float]:
-    """Records per second of both, best of several turns taken by each."""
-    best = [0.0, 0.0]
-    for turn in range(REPEATS + 1):
-        for index, way in enumerate((one, other)):
-            began = time.perf_counter()
-            count = way()
-            if turn:  # the first turn warms up
-                best[index] = max(best[index], count / (time.perf_counter() - began))
-    return best[0], best[1]
-
-
 def _compare(
-    name: str, batches: int, per_batch: int, ours_: Callable[[Path], int], theirs_: Callable[[bytes], int]
-) -> str:
+    name: str, batches: int, per_batch: int, ours_: Callable[[Path], int], theirs_: Callable[[bytes], int],
+    options: Options, goal: float = 0.0,
+) -> Result:  # fmt: skip
+    """Records per second of both; the reference gets an eighth of the bytes, which is enough for its rate."""
     data = segment(batches, per_batch)
     sample = data[: len(data) // 8 // (len(data) // batches) * (len(data) // batches)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "00000000000000000000.log"
-        path.write_bytes(data)
-        assert ours_(path) == batches * per_batch
-        mine, reference = interleaved(lambda: ours_(path), lambda: theirs_(sample))
-    return f"{name}: {mine / 1e6:.1f} M records/s, reference {reference / 1e6:.2f} M records/s, ratio {mine / reference:.1f}"
+    path = options.folder / "decode.log"
+    path.write_bytes(data)
+    records_, records_there = ours_(path), theirs_(sample)
+    assert records_ == batches * per_batch
+    mine, reference = interleaved(lambda: ours_(path), lambda: theirs_(sample), options.repeats)
+    path.unlink()
+    return Result(name, "M records/s", records_ / mine / 1e6, records_there / reference / 1e6, "aiokafka", goal)
 
 
-def run_decode() -> str:
-    """Batches of about 16 KiB."""
-    return _compare("decode", 4000, 135, ours, theirs)
-
-
-def run_tiny() -> str:
-    """Batches of one record."""
-    return _compare("decode-tiny", 200_000, 1, ours, theirs)
-
-
-def run_jsonl() -> str:
-    """Lines in memory."""
-    return _compare("jsonl", 2000, 135, our_lines, their_lines)
-
-
-CASES: dict[str, Callable[[], str]] = {"decode": run_decode, "decode-tiny": run_tiny, "jsonl": run_jsonl}
-"""What can be run, by name; each gives one line of result."""
-
-if __name__ == "__main__":
-    for run in CASES.values():
-        print(run())
+def run(options: Options) -> Iterator[Result]:
+    """The cases of this module: batches of about 16 KiB, batches of one record, and lines in memory."""
+    yield _compare("decode, 120 B records in 16 KiB batches", 4000, 135, ours, theirs, options, 5.0)
+    yield _compare("decode, batches of one record", 200_000, 1, ours, theirs, options)
+    yield _compare("JSON Lines with base64", 2000, 135, our_lines, their_lines, options)

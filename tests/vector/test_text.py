@@ -1,9 +1,10 @@
+"""Tests of rendered lines: read back with Python's own JSON and base64."""
+
 from __future__ import annotations
 
 import base64
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,7 @@ from hypothesis import strategies as st
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.vector.columns import HEADER_COLUMNS, RECORD_COLUMNS
 from kafka_salvage.vector.text import TRANSACTIONS, Room, jsonl_lines
-from tests.vector.test_records import run
 
-ROOT = Path(__file__).resolve().parents[2]
 KEYS = ["topic", "partition", "offset", "timestamp", "timestampType", "key", "value", "headers", "_salvage"]
 SALVAGE = [
     "source", "file", "position", "verdict", "leaderEpoch", "producerId", "producerEpoch", "sequence", "transaction",
@@ -255,62 +254,3 @@ def test_columns_of_different_lengths_are_our_bug() -> None:
         lines(table)
     with pytest.raises(InvariantError, match="record 0 points outside"):
         lines(Columns([PLAIN]), verdict=[9] * 5)
-
-
-BOTH_WAYS = """
-import sys
-sys.path.insert(0, {root!r})
-from kafka_salvage.vector import base64
-from tests.vector.test_text import AWKWARD, PLAIN, check
-assert base64.encode is base64.encode_table
-blob = bytes(range(256))
-step = {step}
-for utf8 in (False, True):
-    check([PLAIN | {{"offset": n - 99, "key": blob[:n], "value": b"a" * n + AWKWARD[n % len(AWKWARD)], "headers": [(blob[n:n + 9], b"")]}}
-           for n in range(0, 257, step)], utf8)
-print("done")
-"""
-
-
-def test_without_the_compiler_it_says_the_same() -> None:
-    assert run(BOTH_WAYS.format(root=str(ROOT), step=5), NUMBA_DISABLE_JIT="1").endswith("done\n")
-
-
-def test_without_byte_permutes_it_says_the_same() -> None:
-    plain = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": "+sse4.2,+ssse3"}
-    assert run(BOTH_WAYS.format(root=str(ROOT), step=1), **plain).endswith("done\n")
-
-
-GUARDED = """
-import ctypes, mmap, sys
-import numpy as np
-sys.path.insert(0, {root!r})
-from tests.vector.test_text import AWKWARD, PLAIN, Columns, lines, expected
-import json
-page = mmap.PAGESIZE
-area = mmap.mmap(-1, 3 * page)
-origin = ctypes.addressof(ctypes.c_char.from_buffer(area))
-libc = ctypes.CDLL(None)
-for guard in (origin, origin + 2 * page):
-    assert libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
-whole = np.frombuffer(area, np.uint8)
-for n in range(0, 140):
-    for piece in (b"", b"x", AWKWARD[n % len(AWKWARD)]):
-        row = PLAIN | {{"value": b"a" * n + piece, "key": b"k" * (n % 20)}}
-        table = Columns([row])
-        table.data = table.data[1:]
-        table.columns["key_start"] -= 1
-        table.columns["value_start"] -= 1
-        for at in (page, 2 * page - len(table.data)):
-            data = whole[at : at + len(table.data)]
-            data[:] = table.data
-            copied = Columns([row])
-            copied.columns, copied.data = table.columns, data
-            for utf8 in (False, True):
-                assert json.loads(lines(copied, utf8=utf8)[0]) == expected(row, utf8)
-print("done")
-"""
-
-
-def test_not_a_byte_outside_is_read() -> None:
-    assert run(GUARDED.format(root=str(ROOT))).endswith("done\n")
