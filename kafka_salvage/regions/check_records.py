@@ -9,10 +9,11 @@ import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.context import Place
-from kafka_salvage.regions.judged import UNDECODABLE, Judged
+from kafka_salvage.regions.judged import INTACT, UNDECODABLE, Judged
 from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import Decoded, Outcome, decode
+from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
 
 CODE_OF = {
@@ -23,6 +24,9 @@ CODE_OF = {
     Outcome.COUNT_MISMATCH: "count-mismatch",
     Outcome.UNKNOWN_CODEC: "bad-attributes",
 }
+
+_FAR = 1 << 62
+"""An offset above every offset inside a wrapper."""
 
 
 def rows_to_decode(table: BatchTable, deep: bool) -> I64:
@@ -64,6 +68,25 @@ def check_records(judged: Judged, source: Source, place: Place, limits: Limits, 
         for row in np.flatnonzero(piece.outcome != Outcome.OK).tolist():
             _undecodable(judged, place, int(rows[row]), Outcome(int(piece.outcome[row])), piece.detail.get(row, ""))
     judged.table = table.replace(base_offset=base, last_offset=last, record_count=count)
+    _reread_wrappers(judged, source, limits)
+
+
+def _reread_wrappers(judged: Judged, source: Source, limits: Limits) -> None:
+    """Magic-1 wrappers that do not decode only because their own offset, which no CRC covers, is below the last one inside."""
+    table = judged.table
+    failed = (judged.verdict == UNDECODABLE) & table.is_wrapper & (table.magic == 1)
+    for row in np.flatnonzero(failed).tolist():
+        position = int(table.position[row])
+        moved = PatchedSource(source, [(position, _FAR.to_bytes(8, "big"))])
+        one = table.take(slice(row, row + 1)).replace(offset=np.array([_FAR]), last_offset=np.array([_FAR]))
+        for piece in decode(moved, one, limits):
+            if int(piece.outcome[0]) == Outcome.OK:
+                batch, shift = piece.table.batches, int(table.offset[row]) - _FAR
+                table.base_offset[row] = int(batch.base_offset[0]) + shift
+                table.last_offset[row] = int(batch.last_offset[0]) + shift
+                table.record_count[row] = int(batch.record_count[0])
+                judged.verdict[row] = INTACT
+                judged.findings = [f for f in judged.findings if f.start != position]
 
 
 def _control_types(judged: Judged, piece: Decoded, rows: I64) -> None:

@@ -38,10 +38,12 @@ class Mender:
         self._high = high
         self._data_stop = data_stop
 
-    def prove_wrappers(self, proved_last: I64, rows: I64) -> None:
-        """Magic-0 wrappers: their own records prove the offset."""
-        for row, last in zip(rows.tolist(), proved_last.tolist(), strict=True):
-            self._move(row, last, "the offset of its last message, which the CRC covers")
+    def prove_wrappers(self) -> None:
+        """Magic-0 wrappers: their own records, which the CRC covers, prove the offset."""
+        table = self._judged.table
+        proved = table.is_wrapper & (table.magic == 0) & (table.offset != table.last_offset)
+        for row in np.flatnonzero(proved).tolist():
+            self._put(row, int(table.last_offset[row]), "its last message, which the CRC covers")
 
     def outliers(self, chain: Bool, source: Source) -> None:
         """Rows off the chain: one is a duplicate, fits exactly one place, or is suspect."""
@@ -107,24 +109,27 @@ class Mender:
 
     def _move(self, row: int, last: int, witness: str) -> None:
         """Gives a row another place by its last offset."""
-        judged, table = self._judged, self._judged.table
+        table = self._judged.table
         shift = last - int(table.last_offset[row])
-        old = int(table.offset[row])
-        start = int(table.position[row])
-        before, after = struct.pack(">q", old), struct.pack(">q", old + shift)
-        for column in (table.offset, table.base_offset, table.last_offset):
-            column[row] += shift
+        table.base_offset[row] += shift
+        table.last_offset[row] += shift
+        self._put(row, int(table.offset[row]) + shift, witness)
+
+    def _put(self, row: int, offset: int, witness: str) -> None:
+        """Exchanges the offset field."""
+        judged, table = self._judged, self._judged.table
+        old, start = int(table.offset[row]), int(table.position[row])
+        before, after = struct.pack(">q", old), struct.pack(">q", offset)
+        table.offset[row] = offset
         judged.patches.append(Patch(start, before, after))
         judged.mark_repaired(row)
-        offsets = OffsetRange(int(table.base_offset[row]), last + 1)
-        message = f"offset {old} does not fit; {old + shift} is proved by {witness}"
         judged.findings.append(
             self._place.finding(
                 "offset-repaired",
                 start,
                 int(table.stop[row]),
-                message,
-                offsets,
+                f"offset {old} does not fit; {offset} is proved by {witness}",
+                OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
                 before=before.hex(),
                 after=after.hex(),
                 position=start,

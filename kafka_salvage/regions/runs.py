@@ -144,6 +144,9 @@ class SegmentFacts:
         magics: bit mask of magics among believed batches (1, 2, 4).
         index_last: (offset, position) of the last entry of a readable `.index`, absolute offset; None without.
         last_offset: highest last offset among believed batches; -1 without any.
+        first_offset: lowest first offset among them; -1 without any.
+        gaps: the first few of ``gap_pairs`` as (position of the second batch, first missing offset, its first offset).
+        jump: the last batch jumps ahead of the one it touches (believed only where gaps mean nothing).
     """
 
     kafka_stop: int
@@ -154,6 +157,9 @@ class SegmentFacts:
     magics: int
     index_last: tuple[int, int] | None
     last_offset: int
+    first_offset: int = -1
+    gaps: tuple[tuple[int, int, int], ...] = ()
+    jump: bool = False
 
 
 @dataclass(frozen=True, slots=True)

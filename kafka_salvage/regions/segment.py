@@ -1,0 +1,253 @@
+"""Survey of one segment: from its bytes to its map, in the order in which the rules depend on each other.
+
+1. Hunt: walk, hosts, candidates (what is a batch of this log?).
+2. Records: wrappers and batches with holes are decoded for their offsets, with ``deep`` everything.
+3. Offsets, then leader epochs: what the CRC does not cover.
+4. The map, the indexes, and the summary; the table of batches is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from kafka_salvage.errors import SourceError
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions import check_offsets
+from kafka_salvage.regions.check_crc import CrcWitness
+from kafka_salvage.regions.check_header import stop_code, stop_sentence
+from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
+from kafka_salvage.regions.check_records import check_records
+from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
+from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.hunt import Haul, Hunt
+from kafka_salvage.regions.judged import REPAIRED, Judged
+from kafka_salvage.regions.map import Region, RegionMap
+from kafka_salvage.regions.mend import Mender
+from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
+from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
+from kafka_salvage.regions.terrain import Terrain, map_without_batches
+from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.batches import Bool
+from kafka_salvage.scan.replica import SegmentFile
+from kafka_salvage.scan.walk import Stop, StopReason
+from kafka_salvage.source.opening import open_source
+from kafka_salvage.source.patched import PatchedSource
+from kafka_salvage.source.source import Source
+
+ZEROS = 16
+"""Zeros right before a batch that make its own leading zeros doubtful."""
+_TOP_BYTES = 8
+_WITNESS_READS = 4
+
+
+def _nothing(_: int) -> None:
+    pass
+
+
+def survey_segment(
+    segment: SegmentFile,
+    context: SegmentContext | None = None,
+    options: SurveyOptions | None = None,
+    progress: Callable[[int], None] = _nothing,
+) -> SegmentSurvey:
+    """Judges one segment file.
+
+    Args:
+        segment: the file and its indexes.
+        context: what the other files of the copy say.
+        options: choices.
+        progress: told of bytes that were passed.
+
+    Returns:
+        Its survey; a file that cannot be opened is one unread region.
+    """
+    context, options = context or SegmentContext(), options or SurveyOptions()
+    try:
+        source = open_source(segment.file.real, segment.file.path)
+    except SourceError as error:
+        return _unopened(segment, error)
+    try:
+        return survey_source(source, segment, context, options, progress)
+    finally:
+        source.close()
+
+
+def _unopened(segment: SegmentFile, error: SourceError) -> SegmentSurvey:
+    size = segment.file.size
+    finding = Place.of(segment).finding("unreadable", 0, size, error.message)
+    regions = RegionMap(size, [Region(0, size, Verdict.UNREAD, findings=(finding,))] if size else [])
+    facts = SegmentFacts(0, "unreadable", False, 0, False, 0, None, -1)
+    return SegmentSurvey(
+        segment, regions, RunTable.from_rows([]), TransactionTable.from_rows([]), (), (finding,), facts
+    )
+
+
+def survey_source(
+    source: Source,
+    segment: SegmentFile,
+    context: SegmentContext,
+    options: SurveyOptions,
+    progress: Callable[[int], None] = _nothing,
+) -> SegmentSurvey:
+    """Judges the bytes of one segment; the arguments are as for `survey_segment`."""
+    index = read_index(segment)
+    ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
+    haul = Hunt(ground, context.next_base, options.strict, progress).run()
+    judged = Judged.of(haul.rows.table())
+    judge = _Judge(ground, judged, haul, segment, context, options)
+    return judge.survey(index)
+
+
+class _Judge:
+    """Rules 4 to 6 and the map, on the rows that a hunt brought."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        judged: Judged,
+        haul: Haul,
+        segment: SegmentFile,
+        context: SegmentContext,
+        options: SurveyOptions,
+    ) -> None:
+        self._ground = ground
+        self._judged = judged
+        self._haul = haul
+        self._segment = segment
+        self._context = context
+        self._options = options
+        self._place = Place.of(segment)
+        self._base = segment.base_offset
+        self._jump = False
+
+    def survey(self, index: Index) -> SegmentSurvey:
+        judged, ground, haul = self._judged, self._ground, self._haul
+        regions = None
+        if not len(judged.table) and haul.first_stop is not None and not haul.doubts:
+            regions = map_without_batches(ground, self._place, haul.first_stop, self._context, self._base, judged)
+        self._second_witness()
+        backwards = self._offsets()
+        self._hosts()
+        self._name()
+        judged.findings += [
+            self._place.finding("uncorroborated", start, stop, "nothing but its offsets and epochs proves its place")
+            for start, stop in haul.uncorroborated
+        ]
+        if regions is None:
+            regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build()
+        judged.findings += check_indexes(self._segment, index, judged, ground.size)
+        return SegmentSurvey(
+            self._segment,
+            regions,
+            make_runs(judged),
+            make_transactions(judged),
+            tuple(sorted(judged.patches, key=lambda p: p.position)),
+            tuple(sorted(judged.findings, key=lambda f: (f.start, f.stop, f.code))),
+            make_facts(judged, ground, haul.first_stop, backwards, self._jump),
+        )
+
+    def _second_witness(self) -> None:
+        witness = CrcWitness(self._ground.source, self._options.deep, _WITNESS_READS * self._ground.size)
+        for damage in self._haul.damages:
+            if damage.fact.reason is StopReason.CRC_MISMATCH:
+                head = self._ground.head(damage.start)
+                if head is not None and 0 <= head.magic <= 2:
+                    witness.condemns(head)
+
+    def _offsets(self) -> bool:
+        """Rules 4 and 5; gives whether the batches, as they lie, go backwards somewhere."""
+        judged, ground, haul, options = self._judged, self._ground, self._haul, self._options
+        source: Source = ground.source
+        if haul.patches:
+            source = PatchedSource(source, [(patch.position, patch.after) for patch in haul.patches])
+        check_records(judged, source, self._place, options.limits, options.deep)
+        backwards = check_offsets.overlap_rows(judged.table)
+        low, high = check_offsets.believe_names(judged.table, self._base, self._context.next_base)
+        if high is None and self._context.next_base is not None:
+            self._context = replace(self._context, next_base=None)
+        mender = Mender(judged, self._place, low, high, ground.data_stop)
+        mender.prove_wrappers()
+        agrees = ground.index_agrees(judged.table)
+        denied = self._denied(agrees)
+        anchors = check_offsets.Anchors(low, high, agrees, denied)
+        heads = [head for damage in haul.damages for head in damage.heads]
+        chain = check_offsets.on_chain(judged.table, heads, anchors)
+        if not chain.all():
+            mender.outliers(chain, ground.source)
+        row = check_offsets.jumps_ahead(judged.table, judged.placed)
+        self._jump = row is not None
+        if row is not None and self._context.compacted is False and not bool(agrees[row]):
+            mender.jump(row)
+        mender.epochs(self._context.epochs)
+        return backwards
+
+    def _denied(self, agrees: Bool) -> Bool:
+        """Rows whose base offset is not believed whatever the chain says."""
+        judged, ground = self._judged, self._ground
+        contradicted = ground.index_contradicts(judged.table)
+        if int(contradicted.sum()) > int(agrees.sum()):
+            contradicted[:] = False
+        denied: Bool = contradicted
+        for damage in self._haul.damages:
+            row = int(np.searchsorted(judged.table.position, damage.stop))
+            if row < len(judged.table) and not agrees[row] and self._zeros_ran_in(row, damage.stop):
+                denied[row] = True
+        return denied
+
+    def _zeros_ran_in(self, row: int, position: int) -> bool:
+        """Whether zeros that end inside this batch's base offset may have changed it."""
+        table, ground = self._judged.table, self._ground
+        if int(table.position[row]) != position or ground.zeros_before(position) < ZEROS:
+            return False
+        offset = int(table.offset[row])
+        zeros = _TOP_BYTES - (offset.bit_length() + 7) // 8
+        if zeros <= 0:
+            return False
+        touches = row + 1 < len(table) and int(table.stop[row]) == int(table.position[row + 1])
+        if touches:
+            return int(table.last_offset[row]) + 1 != int(table.base_offset[row + 1])
+        # nothing touches it: had a byte been lost, at least so many offsets would lie in the damage
+        before = int(table.last_offset[row - 1]) + 1 if row else (self._base or 0)
+        damaged = position - (int(table.stop[row - 1]) if row else 0)
+        return offset < before or (1 << 8 * (_TOP_BYTES - zeros)) - before <= damaged
+
+    def _hosts(self) -> None:
+        """Findings of hosts that a length or a magic proved."""
+        judged, place, ground = self._judged, self._place, self._ground
+        for host, fact in self._haul.hosts:
+            row = int(np.searchsorted(judged.table.position, host.start))
+            if host.patches and judged.verdict[row] < REPAIRED:
+                judged.verdict[row] = REPAIRED
+            head = ground.head(host.start)
+            sentence = stop_sentence(
+                Stop(host.start, fact.reason, fact.stored, fact.computed), head, ground.size - host.start
+            )
+            table = judged.table
+            judged.findings.append(
+                place.finding(
+                    stop_code(fact, torn=False),
+                    host.start,
+                    host.stop,
+                    f"{sentence}; proved by its CRC once repaired",
+                    OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
+                    position=[patch.position for patch in host.patches],
+                    before=[patch.before.hex() for patch in host.patches],
+                    after=[patch.after.hex() for patch in host.patches],
+                )
+            )
+
+    def _name(self) -> None:
+        """Whether the file's name fits what is in it."""
+        table = self._judged.table
+        placed = table.base_offset[self._judged.placed]
+        size = self._ground.size
+        if self._base is None:
+            self._judged.findings.append(self._place.finding("name-disagrees", 0, size, "the file's name is no offset"))
+        elif len(placed) and int(placed.min()) < self._base:
+            message = f"offset {int(placed.min())} lies below the file's name: a broker refuses to start over it"
+            self._judged.findings.append(
+                self._place.finding("name-disagrees", 0, size, message, OffsetRange(int(placed.min()), self._base))
+            )

@@ -1,0 +1,308 @@
+"""Terrain: judged batches, damage and tails put together to the total map of one file."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.check_header import damage_findings, longest_zeros, tail_offsets
+from kafka_salvage.regions.context import Place, SegmentContext
+from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.heads import Head
+from kafka_salvage.regions.hunt import Damage, Doubt, Haul
+from kafka_salvage.regions.judged import CODES, REPAIRED, SUSPECT, Judged
+from kafka_salvage.regions.map import Region, RegionMap
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.walk import Stop, StopReason
+
+SHORT_TAIL = 64
+"""Zeros behind a torn batch that are not worth a region: batches end with zeros too."""
+_MOST_NAMED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes between believed rows and what belongs there.
+
+    Attributes:
+        start, stop: bytes.
+        low: next offset of the placed batch before (or the file's base); None when unknown.
+        high: first offset of the placed batch behind; None at the end of the file.
+    """
+
+    start: int
+    stop: int
+    low: int | None
+    high: int | None
+
+
+class Terrain:
+    """Builds the map of one file; findings of damage are added to the judged ones."""
+
+    def __init__(
+        self, ground: Ground, judged: Judged, haul: Haul, context: SegmentContext, place: Place, base: int | None
+    ) -> None:
+        self._ground = ground
+        self._judged = judged
+        self._damages = {damage.start: damage for damage in haul.damages}
+        self._doubts = sorted(haul.doubts, key=lambda d: int(d.batches.position[0]))
+        self._doubt_starts = [int(d.batches.position[0]) for d in self._doubts]
+        self._context = context
+        self._place = place
+        self._base = base
+        self._unreadable = ground.source.unreadable
+
+    def build(self) -> RegionMap:
+        """The map."""
+        judged = self._judged
+        regions = [*self._row_regions(), *(region for gap in self._gaps() for region in self._gap_regions(gap))]
+        regions.sort(key=lambda region: region.start)
+        findings = sorted(judged.findings, key=lambda f: f.start)
+        starts = [finding.start for finding in findings]
+        named = [replace(r, findings=_about(r, findings, starts)) if not r.findings else r for r in regions]
+        return RegionMap(self._ground.size, _joined(named))
+
+    def _row_regions(self) -> Iterator[Region]:
+        """Touching rows of one verdict."""
+        table, verdict = self._judged.table, self._judged.verdict
+        if not len(table):
+            return
+        edge = np.flatnonzero((table.position[1:] != table.stop[:-1]) | (verdict[1:] != verdict[:-1])) + 1
+        heads = np.concatenate([[0], edge])
+        tails = np.concatenate([edge, [len(table)]])
+        records = np.add.reduceat(np.maximum(table.record_count, 0).astype(np.int64), heads)
+        for head, tail, count in zip(heads.tolist(), tails.tolist(), records.tolist(), strict=True):
+            code = int(verdict[head])
+            yield Region(
+                int(table.position[head]),
+                int(table.stop[tail - 1]),
+                CODES[code],
+                tail - head,
+                count,
+                self._row_offsets(head, tail, code),
+            )
+
+    def _row_offsets(self, head: int, tail: int, code: int) -> OffsetRange | None:
+        table = self._judged.table
+        if code == SUSPECT:
+            return self._judged.holes.get(head)
+        first, last = int(table.base_offset[head:tail].min()), int(table.last_offset[head:tail].max())
+        return OffsetRange(first, last + 1) if first <= last else None
+
+    def _gaps(self) -> Iterator[Gap]:
+        """Byte ranges that no row covers."""
+        table, placed = self._judged.table, np.flatnonzero(self._judged.placed)
+        starts = np.concatenate([[0], table.stop])
+        stops = np.concatenate([table.position, [self._ground.size]])
+        for at in np.flatnonzero(stops > starts).tolist():
+            before = int(np.searchsorted(placed, at)) - 1
+            behind = int(np.searchsorted(placed, at))
+            low = int(table.last_offset[placed[before]]) + 1 if before >= 0 else self._base
+            high = int(table.base_offset[placed[behind]]) if behind < len(placed) else None
+            yield Gap(int(starts[at]), int(stops[at]), low, high)
+
+    def _gap_regions(self, gap: Gap) -> Iterable[Region]:
+        damage = self._damages.get(gap.start) or Damage(gap.start, gap.stop, Stop(gap.start, StopReason.CRC_MISMATCH))
+        head = damage.heads[0] if damage.heads and damage.heads[0].position == gap.start else None
+        if gap.high is not None:
+            lost = OffsetRange(gap.low, gap.high) if gap.low is not None and gap.low < gap.high else None
+            return self._damaged(gap.start, gap.stop, damage, lost, False, torn=False)
+        return self._tail(gap, damage, head)
+
+    def _tail(self, gap: Gap, damage: Damage, head: Head | None) -> Iterable[Region]:
+        """The end of the file: torn batches, blank or lost zeros."""
+        ground, ceiling = self._ground, self._context.next_base
+        zeros = max(gap.start, ground.data_stop)
+        if gap.start < ground.data_stop:
+            claimed = head.stop if head is not None and head.stop <= ground.size else zeros
+            zeros = max(zeros, claimed)
+            if ground.size - zeros < SHORT_TAIL:
+                zeros = ground.size
+        low = gap.low
+        regions: list[Region] = []
+        if gap.start < zeros:
+            lost, is_open = None, False
+            if low is not None:
+                available = ground.size - gap.start
+                lost, is_open = tail_offsets(head, low, available, ceiling)
+                lost = lost if lost.size else None
+                low = lost.stop if lost is not None and not is_open else low
+            torn = ceiling is None and (head is not None or damage.fact.reason is StopReason.SHORT)
+            regions += self._damaged(gap.start, zeros, damage, lost, is_open, torn=torn)
+        if zeros < ground.size:
+            regions.append(self._zeros(zeros, low))
+        return regions
+
+    def _zeros(self, start: int, low: int | None) -> Region:
+        """Zeros up to the end of the file: blank, unless something says that data was there."""
+        ground, context = self._ground, self._context
+        size = ground.size
+        said, reached = [], -1
+        entries = ground.index_positions
+        inside = np.flatnonzero((entries >= start) & (entries < size) & (entries > 0))
+        if len(inside):
+            said.append(f"the index names position {int(entries[inside[0]])}")
+            reached = max(reached, int(ground.index_offsets[inside[-1]]) + 1)
+        if low is not None and context.reached > low:
+            said.append(f"{context.reached_by} says {context.reached}")
+            reached = max(reached, context.reached)
+        ceiling = context.next_base
+        if low is not None and ceiling is not None and ceiling > low and not context.compacted:
+            said.append(f"the next segment begins at {ceiling}")
+            reached = ceiling
+        if not said:
+            return Region(start, size, Verdict.BLANK)
+        lost = OffsetRange(low, max(reached, low + 1)) if low is not None else None
+        sentence = f"{size - start} zero bytes where data was: {'; '.join(said)}"
+        finding = self._place.finding("zero-fill", start, size, sentence, lost)
+        self._judged.findings.append(finding)
+        return Region(start, size, Verdict.DAMAGED, offsets=lost, open_ended=ceiling is None, findings=(finding,))
+
+    def _damaged(
+        self, start: int, stop: int, damage: Damage, lost: OffsetRange | None, is_open: bool, *, torn: bool
+    ) -> list[Region]:
+        """Damaged bytes, with the suspects and the unreadable bytes in them."""
+        ground, place = self._ground, self._place
+        head = ground.head(start)
+        found = damage_findings(place, ground.source, damage.fact, head, start, stop, torn, lost)
+        found += self._embedded(damage, stop)
+        if damage.fact.reason is StopReason.UNREADABLE:
+            found = [f for f in found if f.code != "unreadable"]
+        regions: list[Region] = []
+        at = start
+        low = bisect_left(self._doubt_starts, start)
+        for doubt in self._doubts[low : bisect_left(self._doubt_starts, stop)]:
+            region = self._suspect(doubt, lost)
+            regions += self._readable(at, region.start, lost, is_open, found)
+            regions.append(region)
+            at = region.stop
+        regions += self._readable(at, stop, lost, is_open, found)
+        self._judged.findings += found
+        return regions
+
+    def _readable(
+        self, start: int, stop: int, lost: OffsetRange | None, is_open: bool, found: Sequence[Finding]
+    ) -> Iterator[Region]:
+        """Damaged bytes, parted by what could not be read."""
+        at = start
+        for hole in self._unreadable:
+            low, high = max(hole.start, at), min(hole.stop, stop)
+            if low >= high:
+                continue
+            if at < low:
+                yield Region(at, low, Verdict.DAMAGED, offsets=lost, open_ended=is_open, findings=tuple(found))
+            finding = self._place.finding("unreadable", low, high, "the disk refused to give these bytes", lost)
+            self._judged.findings.append(finding)
+            yield Region(low, high, Verdict.UNREADABLE, offsets=lost, open_ended=is_open, findings=(finding,))
+            at = high
+        if at < stop:
+            yield Region(at, stop, Verdict.DAMAGED, offsets=lost, open_ended=is_open, findings=tuple(found))
+
+    def _suspect(self, doubt: Doubt, lost: OffsetRange | None) -> Region:
+        table = doubt.batches
+        start, stop = int(table.position[0]), int(table.stop[-1])
+        first, last = int(table.base_offset[0]), int(table.last_offset[-1])
+        fits = lost is not None and lost.start <= first <= last < lost.stop
+        offsets = OffsetRange(first, last + 1) if fits else None
+        finding = self._place.finding(
+            "uncorroborated",
+            start,
+            stop,
+            f"{len(table)} batches whose CRC holds, but nothing proves that this is their place ({doubt.why.value})",
+            offsets,
+            first_offset=first,
+            last_offset=last,
+        )
+        self._judged.findings.append(finding)
+        count = int(np.maximum(table.record_count, 0).sum())
+        return Region(start, stop, Verdict.SUSPECT, len(table), count, offsets, findings=(finding,))
+
+    def _embedded(self, damage: Damage, stop: int) -> list[Finding]:
+        named = sorted(one for one in damage.embedded if one[0] < stop)
+        found = [
+            self._place.finding(
+                "embedded-batch",
+                at,
+                end,
+                "a valid batch inside the payload of a damaged one: it is no batch of this log",
+            )
+            for at, end in named[:_MOST_NAMED]
+        ]
+        if len(named) > _MOST_NAMED:
+            more = len(named) - _MOST_NAMED
+            message = f"{more} more valid batches inside damaged payload"
+            found.append(
+                self._place.finding("embedded-batch", named[_MOST_NAMED][0], named[-1][1], message, count=more)
+            )
+        return found
+
+
+def _about(region: Region, findings: Sequence[Finding], starts: Sequence[int]) -> tuple[Finding, ...]:
+    """Findings that begin inside a region of batches; intact bytes have only those that say so little."""
+    here = findings[bisect_left(starts, region.start) : bisect_left(starts, region.stop)]
+    if region.verdict is Verdict.INTACT:
+        return tuple(f for f in here if f.code == "uncorroborated")
+    return tuple(here) if region.verdict is not Verdict.BLANK else ()
+
+
+def _joined(regions: Sequence[Region]) -> list[Region]:
+    """Neighbours of one verdict as one region, as long as they tell the same of offsets."""
+    joined: list[Region] = []
+    for region in regions:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.verdict is region.verdict
+            and last.verdict in (Verdict.DAMAGED, Verdict.UNREADABLE)
+            and last.offsets == region.offsets
+            and last.open_ended == region.open_ended
+        ):
+            findings = tuple(dict.fromkeys((*last.findings, *region.findings)))
+            joined[-1] = replace(last, stop=region.stop, findings=findings)
+        else:
+            joined.append(region)
+    return joined
+
+
+def map_without_batches(
+    ground: Ground, place: Place, fact: Stop, context: SegmentContext, base: int | None, judged: Judged
+) -> RegionMap | None:
+    """The map of a file in which no batch is believed, if it is no damaged segment; None if it is one.
+
+    A sane header at the beginning, or zeros only, make a damaged or blank segment; anything else is foreign.
+    """
+    from kafka_salvage.wire.foreign import HEAD_SIZE, identify
+
+    size = ground.size
+    if size == 0:
+        return RegionMap(0, ())
+    if ground.data_stop == 0:
+        return None
+    what = identify(ground.source.read(0, min(size, HEAD_SIZE)).tobytes(), size)
+    if what is None and (
+        ground.sane(0) or ground.source.unreadable or longest_zeros(ground.source, 0, min(size, 16)) == (0, 16)
+    ):
+        return None
+    slug = what.slug if what is not None else "unknown"
+    sentence = f"the file {what.sentence}" if what is not None else "the file holds no batch and no sane header"
+    detail = {"format": slug, "command": what.command} if what is not None else {"format": slug}
+    finding = place.finding("foreign-format", 0, size, sentence, None, **detail)
+    judged.findings.append(finding)
+    return RegionMap(size, [Region(0, size, Verdict.FOREIGN, findings=(finding,))])
+
+
+def repaired_rows(judged: Judged, starts: Iterable[int]) -> None:
+    """Marks the rows that begin at these positions as repaired."""
+    wanted = np.array(sorted(starts), np.int64)
+    rows = np.flatnonzero(np.isin(judged.table.position, wanted))
+    judged.verdict[rows] = REPAIRED
+
+
+def suspect_tables(haul: Haul) -> list[BatchTable]:
+    """All candidates that are not believed but may be true."""
+    return [doubt.batches for doubt in haul.doubts]
