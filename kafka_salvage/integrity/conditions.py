@@ -6,8 +6,8 @@ What counts:
   is not installed. A torn tail is an offset lost.
 - `AMBIGUOUS` (4): copies disagree and nothing decides.
 - `FAILED` (5): a segment file could not be opened at all, or a codec is not installed (install it and run again).
-- `COVERED` (6): something was repaired; output leans on leftovers; another file holds other bytes for the same offsets; or
-  a finding that is not harmless. Harmless are a missing index (a broker rebuilds it) and what says so of itself
+- `COVERED` (6): bytes that are neither intact nor blank; output leans on leftovers; another file holds other bytes for the
+  same offsets; or a finding that is not harmless. Harmless are a missing index (a broker rebuilds it) and what says so of itself
   (``detail["harmless"]``: a preallocated index, a tail that is merely behind).
 
 Findings count where output comes from: in the line's own files and in leftovers that gave something. What retention,
@@ -16,13 +16,14 @@ compaction or a deletion on purpose left behind, unused, leaves the exit code al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from kafka_salvage.integrity.numbering import fact_findings
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Selection
+from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
-from kafka_salvage.regions.verdict import Finding
+from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import Use
 from kafka_salvage.wire.filenames import FileKind
 
@@ -79,7 +80,9 @@ def _of_partition(partition: PartitionPlan, plan: Plan) -> set[int]:
         found.add(FAILED)
     if any(finding.code == "unreadable" and finding.detail.get("opened") is False for finding in findings):
         found.add(FAILED)
-    if any(_harmful(finding) for finding in findings):
+    if any(_harmful(finding) for finding in findings) or any(
+        _odd(segment, plan.policy.selection) for segment in counted_segments(partition)
+    ):
         found.add(COVERED)
     return found
 
@@ -106,30 +109,46 @@ def counted_findings(partition: PartitionPlan) -> Iterator[Finding]:
     for span in partition.ledger:
         yield from span.findings
     used = {id(step.survey) for step in partition.line}
+    for place, survey in enumerate(partition.replicas):
+        if place == 0 or _passed_over(partition, survey) or any(id(segment) in used for segment in survey.segments):
+            yield from survey.findings
+    for segment in counted_segments(partition):
+        yield from segment.findings
+        for region in segment.regions:
+            yield from region.findings
+
+
+def counted_segments(partition: PartitionPlan) -> Iterator[SegmentSurvey]:
+    """Segments that the partition's line comes from, and those of copies that were passed over."""
+    used = {id(step.survey) for step in partition.line}
     homes = {step.state for step in partition.line} or {partition.state}
     for place, survey in enumerate(partition.replicas):
-        gave = [segment for segment in survey.segments if id(segment) in used]
-        passed_over = any(survey is other for other in partition.unused)
-        if place == 0 or gave or passed_over:
-            yield from survey.findings
-        yield from _segment_findings(survey, gave, place == 0 or passed_over, homes)
+        own = place == 0 or _passed_over(partition, survey)
+        for segment in survey.segments:
+            state = segment.segment.state
+            if id(segment) in used or (own and (state is survey.replica.state or state in homes)):
+                yield segment
 
 
-def _segment_findings(
-    survey: ReplicaSurvey, gave: Iterable[SegmentSurvey], own: bool, homes: Iterable[object]
-) -> Iterator[Finding]:
-    counted = {id(segment) for segment in gave}
-    for segment in survey.segments:
-        home = own and (segment.segment.state is survey.replica.state or segment.segment.state in homes)
-        if home or id(segment) in counted:
-            yield from segment.findings
-            for region in segment.regions:
-                yield from region.findings
+def _passed_over(partition: PartitionPlan, survey: ReplicaSurvey) -> bool:
+    return any(survey is other for other in partition.unused)
+
+
+def _odd(segment: SegmentSurvey, selection: Selection) -> bool:
+    """Whether some selected bytes are neither intact nor blank."""
+    return any(
+        region.verdict not in (Verdict.INTACT, Verdict.BLANK) and _reaches(region.offsets, selection)
+        for region in segment.regions
+    )
 
 
 def _inside(finding: Finding, selection: Selection) -> bool:
-    """Whether a finding may concern selected offsets; one that names none does."""
-    where = finding.offsets
+    """Whether a finding may concern selected offsets."""
+    return _reaches(finding.offsets, selection)
+
+
+def _reaches(where: OffsetRange | None, selection: Selection) -> bool:
+    """Whether a range of offsets reaches into the selection; an unknown one does."""
     if where is None:
         return True
     low, high = selection.from_offset, selection.to_offset

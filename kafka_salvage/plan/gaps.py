@@ -146,9 +146,10 @@ def _part(ground: Ground, start: int, stop: int, harmed: Sequence[Region], place
     damaged = [r for r in harmed if _took(r, start, stop)]
     for low, high in free:
         if damaged:
-            spans.append(
-                OffsetSpan(OffsetRange(low, high), Status.LOST, upper_bound=upper, findings=_findings(damaged))
-            )
+            kinds = {_status(region) for region in damaged}
+            status = kinds.pop() if len(kinds) == 1 else Status.LOST
+            bound = upper and status is Status.LOST
+            spans.append(OffsetSpan(OffsetRange(low, high), status, upper_bound=bound, findings=_findings(damaged)))
         else:
             spans.append(_undamaged(ground, low, high, place))
     spans.sort(key=lambda span: span.offsets)

@@ -188,8 +188,8 @@ def _reach(line: Line) -> tuple[int, int, str]:
     witnesses = [e for e in _witnesses(line) if near_high - REACH < e.offset < near_high + REACH]
     furthest = max((e.offset for e in witnesses), default=high)
     named = sorted({f"{e.kind} {e.offset}" for e in witnesses if e.offset > high})
-    if furthest <= high and _torn_without_offsets(line):
-        return low, high + 1, ""
+    if furthest <= high:
+        furthest = high + _unnamed_tail(line)
     return low, max(high, furthest), ", ".join(named)
 
 
@@ -234,8 +234,8 @@ def _garbage(findings: Iterable[Finding]) -> bool:
     return any(finding.code == "garbage" for finding in findings)
 
 
-def _torn_without_offsets(line: Line) -> bool:
-    """Whether damaged bytes that name no offsets lie behind the last believed batch."""
+def _unnamed_tail(line: Line) -> int:
+    """How many offsets, at least, bytes behind the last believed batch took that name none."""
     last = line.pieces[-1] if line.pieces else None
     if last is None:
         tail = [region for segment in line.lead_segments for region in segment.regions]
@@ -246,8 +246,11 @@ def _torn_without_offsets(line: Line) -> bool:
             other = segment.segment.base_offset
             if base is not None and other is not None and other > base and other >= last.next:
                 tail += segment.regions
-    harmful = (Verdict.DAMAGED, Verdict.UNREADABLE)
-    return any(r.verdict in harmful and r.offsets is None and not _garbage(r.findings) for r in tail)
+    harmed = [r for r in tail if r.verdict in _EXTENDING and not _garbage(r.findings)]
+    if harmed:
+        return int(any(r.offsets is None for r in harmed))
+    doubted = [r for r in tail if r.verdict is Verdict.SUSPECT and r.offsets is None]
+    return max(1, sum(r.records for r in doubted)) if doubted else 0
 
 
 def _log_start(line: Line, low: int, believed_end: int) -> int:

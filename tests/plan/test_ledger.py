@@ -196,7 +196,7 @@ def test_undecodable_and_suspect_bytes_paint_the_offsets_they_name() -> None:
 
 def test_a_suspect_batch_that_names_offsets_elsewhere_may_hold_what_a_compacted_gap_lacks() -> None:
     plan = one(Desk(), seg(0, B(0, 10), X(Verdict.SUSPECT, (5000, 5010)), B(20, 30)), compacted=True)
-    assert shape(plan) == [(0, 10, "recovered"), (10, 20, "lost"), (20, 30, "recovered")]
+    assert shape(plan) == [(0, 10, "recovered"), (10, 20, "suspect"), (20, 30, "recovered")]
 
 
 def test_suspect_offsets_do_not_stretch_the_range_but_undecodable_ones_do() -> None:
