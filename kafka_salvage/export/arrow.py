@@ -51,7 +51,8 @@ def _utf8(binary: Any) -> npt.NDArray[np.bool_]:
     except UnicodeDecodeError:
         pass
     else:
-        starts = np.frombuffer(binary.buffers()[1], np.int64 if str(binary.type).startswith("large") else np.int32)
+        wide = str(binary.type).startswith("large")
+        starts = np.frombuffer(binary.buffers()[1], np.int64 if wide else np.int32).astype(np.int64)
         body = np.frombuffer(binary.buffers()[2] or b"", np.uint8)
         first = starts[:-1][starts[:-1] < starts[1:]]
         if not ((body[first] & 0xC0) == 0x80).any():  # no key begins inside a character

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.export.lines import Line, lines_of
+from kafka_salvage.export.places import shown
 from kafka_salvage.export.receipt import Shortfall
 from kafka_salvage.export.selecting import EdgeFilter, RecordFilter
 from kafka_salvage.export.sink import BatchChunk, RecordChunk
-from kafka_salvage.plan.plan import Plan, Step, TransactionLabels
+from kafka_salvage.plan.plan import TRANSACTION_CODES, Plan, Step, TransactionLabels
 from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.records import Outcome, RecordTable, decode
 from kafka_salvage.scan.walk import StopReason, walk
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
 
+_LABELS = tuple(str(label) for label in TRANSACTION_CODES)
 _SKIPPABLE = frozenset({StopReason.CRC_MISMATCH, StopReason.UNREADABLE})
 
 
@@ -126,8 +130,26 @@ def chunk_records(
             yield RecordChunk(chunk.step, table, labels.lookup(table.batches))
 
 
+def _labelled(line: Line, records: RecordChunk) -> RecordTable:
+    file = records.step.survey.segment.file
+    origin = Origin(
+        line.topic, line.partition, file.source, file.path, str(records.step.verdict), records.labels, _LABELS
+    )
+    return replace(records.table, origin=origin)
+
+
+def _origin(line: Line, chunk: RecordChunk) -> Origin:
+    file = chunk.step.survey.segment.file
+    labels = tuple(str(label) for label in TRANSACTION_CODES)
+    return Origin(
+        line.topic, line.partition, shown(file.source), shown(file.path), str(chunk.step.verdict), chunk.labels, labels
+    )
+
+
 def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTable]:
-    """Data records of every line of a plan, line by line, in offset order; the filters of the plan's policy hold.
+    """Data records of every line of a plan, line by line, in offset order, each table with its origin.
+
+    The filters of the plan's policy hold, as in a salvage.
 
     Raises:
         SourceError: bytes that were checked could not be read again.
@@ -138,7 +160,7 @@ def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTabl
         shortfalls: list[Shortfall] = []
         for chunk in line_batches(line, bounds, shortfalls):
             for records in chunk_records(chunk, line.labels, wanted, bounds, shortfalls):
-                yield records.table
+                yield _labelled(line, records)
             if shortfalls:
                 first = shortfalls[0]
                 raise SourceError(f"{first.path}: {first.reason}", source=first.source, where=(first.start, first.stop))

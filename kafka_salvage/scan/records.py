@@ -12,6 +12,7 @@ import numpy as np
 from kafka_salvage.scan.batches import I8, I32, I64, BatchTable
 from kafka_salvage.scan.faults import sentence
 from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.payloads import Piece, pieces
 from kafka_salvage.source.source import U8, Source
 from kafka_salvage.vector.columns import (
@@ -58,6 +59,7 @@ class RecordTable:
         key_start, key_size, value_start, value_size: into ``data``; size -1 = null.
         header_first: n + 1 indices into the header columns; record i has headers ``header_first[i]:header_first[i + 1]``.
         header_key_start, header_key_size, header_value_start, header_value_size: into ``data``; value size -1 = null.
+        origin: topic, partition, file and labels, where whoever made the table knows them.
     """
 
     batches: BatchTable
@@ -76,6 +78,7 @@ class RecordTable:
     header_key_size: I32
     header_value_start: I64
     header_value_size: I32
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -124,7 +127,7 @@ class RecordTable:
         header = np.repeat(first - new_first[:-1], count) + np.arange(new_first[-1])
         columns = {name: getattr(self, name)[chosen] for name in RECORD_COLUMNS if name != "header_first"}
         columns.update((name, getattr(self, name)[header]) for name in HEADER_COLUMNS)
-        return RecordTable(batches=self.batches, data=self.data, header_first=new_first, **columns)
+        return RecordTable(batches=self.batches, data=self.data, header_first=new_first, origin=self.origin, **columns)
 
     @classmethod
     def empty(cls, batches: BatchTable | None = None) -> RecordTable:
@@ -187,7 +190,8 @@ def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
             last_offset=np.where(inside, answers[:, ANSWER_LAST], batches.last_offset),
             record_count=np.where(inside, answers[:, ANSWER_RECORD], batches.record_count).astype(np.int32),
         )
-    table = RecordTable(batches=batches, data=piece.data, **columns.filled())
+    filled: dict[str, Any] = dict(columns.filled())
+    table = RecordTable(batches=batches, data=piece.data, **filled)
     inner = [np.where(inside, answers[:, slot], -1) for slot in (ANSWER_INNER_FIRST, ANSWER_INNER_LAST)]
     return Decoded(table, outcome, dict(sorted(detail.items())), *inner)
 
