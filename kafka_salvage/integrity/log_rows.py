@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,12 @@ import numpy as np
 
 from kafka_salvage.integrity.masks import is_secret
 from kafka_salvage.plan.policy import Selection
-from kafka_salvage.scan.batches import CONTROL, DELETE_HORIZON, LOG_APPEND_TIME, TRANSACTIONAL, BatchTable
+from kafka_salvage.scan.batches import CONTROL, DELETE_HORIZON, I64, LOG_APPEND_TIME, TRANSACTIONAL, BatchTable
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, decode
 from kafka_salvage.scan.resync import Sanity, find_candidates
 from kafka_salvage.scan.running import RangeCrc
-from kafka_salvage.scan.walk import Stop, StopReason, walk
+from kafka_salvage.scan.walk import WINDOW, Stop, StopReason, walk
 from kafka_salvage.source.source import Source
 from kafka_salvage.wire.control import ControlType, read_control_key, read_kraft_value, read_marker
 
@@ -29,8 +29,12 @@ Row = dict[str, Any]
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd", "unknown-5", "unknown-6", "unknown-7")
 TIMESTAMP_TYPES = {-1: "NoTimestampType", 0: "CreateTime", 1: "LogAppendTime"}
-WINDOWS = tuple(64 << 10 << n for n in range(9))
+SEARCHED = tuple(64 << 10 << n for n in range(9))
 """Bytes searched at a time after damage: little first, since the next batch is mostly near."""
+LOOKED_THROUGH = tuple(512 << 2 * n for n in range(8))
+"""Bytes looked through at a time for the end of zeros."""
+RESUMED_WINDOW = 8 << 10
+"""Window of a walk behind damage: where damage is dense, each walk is short."""
 _MARKERS = (ControlType.ABORT, ControlType.COMMIT)
 
 
@@ -60,13 +64,15 @@ class LogRows:
     damaged: int = 0
     problems: int = 0
     _running: RangeCrc | None = None
+    _searched: tuple[int, int] = (0, 0)
+    _candidates: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def rows(self) -> Iterator[Row]:
         """All rows, in file order."""
         position = 0
         while position < self.source.size:
             stop: Stop | None = None
-            for block in walk(self.source, position):
+            for block in walk(self.source, position, window=RESUMED_WINDOW if position else WINDOW):
                 yield from self._batches(block.batches)
                 stop = block.stop
             if stop is None or stop.reason is StopReason.END:
@@ -96,7 +102,7 @@ class LogRows:
     def _zeros_until(self, position: int) -> int:
         """The first byte from ``position`` on that is not zero; holes are not read."""
         for part in self.source.data_ranges(position):
-            for start, stop in _windows(part.start, part.stop):
+            for start, stop in _windows(part.start, part.stop, LOOKED_THROUGH):
                 found = np.flatnonzero(self.source.read(start, stop))
                 if len(found):
                     return start + int(found[0])
@@ -104,13 +110,19 @@ class LogRows:
 
     def _next_candidate(self, position: int) -> int:
         """Where the next batch with a sane header and a good CRC begins; the end of the file if there is none."""
+        if self._searched[0] <= position < self._searched[1]:  # each byte is searched once, however dense damage is
+            known = self._candidates[np.searchsorted(self._candidates, position) :]
+            if len(known):
+                return int(known[0])
+            position = self._searched[1]
         size = self.source.size
         sanity = Sanity(base_offset=self.base_offset, max_size=self.limits.batch)
         self._running = self._running or RangeCrc(self.source)
-        for start, stop in _windows(position, size):
-            found = find_candidates(self.source, start, stop, size, sanity, running=self._running).batches
-            if len(found):
-                return int(found.position[0])
+        for start, stop in _windows(position, size, SEARCHED):
+            found = find_candidates(self.source, start, stop, size, sanity, running=self._running)
+            self._searched, self._candidates = (start, stop), found.batches.position
+            if len(self._candidates):
+                return int(self._candidates[0])
         return size
 
     def _batches(self, batches: BatchTable) -> Iterator[Row]:
@@ -186,9 +198,9 @@ class LogRows:
         return row
 
 
-def _windows(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """``[start, stop)`` in pieces that grow."""
-    for size in itertools.chain(WINDOWS, itertools.repeat(WINDOWS[-1])):
+def _windows(start: int, stop: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """``[start, stop)`` in pieces of growing sizes; the last size goes on."""
+    for size in itertools.chain(sizes, itertools.repeat(sizes[-1])):
         if start >= stop:
             return
         yield start, min(start + size, stop)

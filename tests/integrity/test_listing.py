@@ -183,7 +183,24 @@ def test_a_bad_sector_is_named_and_passed(tmp_path: Path, monkeypatch: pytest.Mo
     assert [row["position"] for row in _of(rows, "batch")] == whole
 
 
-@pytest.mark.parametrize("data", [b"x" * 100_000, random.Random(5).randbytes(50_000), bytes(12) + b"\xff" * 30, b"\0" * 26, b"a"])
+def test_dense_damage_costs_little_more_than_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second batch is damaged, 3,000 times: each time a few KiB are read, and the search passes each byte once."""
+    data, infos = build.segment(6000, per_batch=1)
+    damaged = bytearray(data)
+    for info in infos[1::2]:
+        damaged[info.stop - 1] ^= 1
+    place = _write(tmp_path, bytes(damaged))
+    source = FaultySource(place, [])
+    monkeypatch.setattr(listing, "open_source", lambda path: source)
+    rows = list(show(place))
+    assert len(_of(rows, "batch")) == 3000
+    assert len(_of(rows, "damaged")) == 3000
+    assert sum(size for _, size in source.calls) < 3000 * (10 << 10) + 10 * len(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"x" * 100_000, random.Random(5).randbytes(50_000), bytes(12) + b"\xff" * 30, b"\0" * 26, b"a"]
+)
 def test_it_always_ends(tmp_path: Path, data: bytes) -> None:
     rows = list(show(_write(tmp_path, data), records=True))
     assert _of(rows, "batch") == []
