@@ -66,7 +66,7 @@ _MAGICS: tuple[tuple[int, bytes, Foreign], ...] = (
     (0, b"KDMV", Foreign("vmdk", "is a VMDK disk image", _NBD)),
     (0, b"# Disk DescriptorFile", Foreign("vmdk", "describes a VMDK disk image", _NBD)),
     (0, b"vhdxfile", Foreign("vhdx", "is a VHDX disk image", _NBD)),
-    (0, b"conectix", Foreign("vhd", "is a VHD disk image", _NBD)),
+    (0, b"conectix", Foreign("vhd", "is a VHD disk image", _NBD)),  # codespell:ignore conectix
     (64, b"\x7f\x10\xda\xbe", Foreign("vdi", "is a VirtualBox disk image", _NBD)),
     (0, b"LUKS\xba\xbe", Foreign("luks", "is a LUKS encrypted volume", "sudo cryptsetup open --readonly FILE evidence && sudo mount -o ro /dev/mapper/evidence /mnt")),
     (3, b"-FVE-FS-", Foreign("bitlocker", "is a BitLocker encrypted volume", "sudo cryptsetup open --type bitlk --readonly FILE evidence")),
