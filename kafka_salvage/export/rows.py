@@ -161,6 +161,11 @@ def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTabl
         for chunk in line_batches(line, bounds, shortfalls):
             for records in chunk_records(chunk, line.labels, wanted, bounds, shortfalls):
                 yield _labelled(line, records)
-            if shortfalls:
-                first = shortfalls[0]
-                raise SourceError(f"{first.path}: {first.reason}", source=first.source, where=(first.start, first.stop))
+            _refuse_any(shortfalls)
+        _refuse_any(shortfalls)
+
+
+def _refuse_any(shortfalls: list[Shortfall]) -> None:
+    if shortfalls:
+        first = shortfalls[0]
+        raise SourceError(f"{first.path}: {first.reason}", source=first.source, where=(first.start, first.stop))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,7 @@ def table(rows: list[Row]) -> RecordTable:
     headers = [(put(k), put(v)) for row in rows for k, v in row[4]]
     first = np.concatenate([[0], np.cumsum([len(row[4]) for row in rows])]).astype(np.int64)
 
-    def column(pairs: list[tuple[int, int]], which: int, kind: type) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+    def column(pairs: list[tuple[int, int]], which: int, kind: type) -> Any:
         return np.array([pair[which] for pair in pairs], kind)
 
     return RecordTable(
