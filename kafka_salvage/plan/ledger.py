@@ -208,7 +208,9 @@ def _starts(line: Line, near: int) -> list[int]:
         if base is None or first is None or base >= first.first:
             continue
         head = (r for r in segment.regions if segment is not first.segment or r.stop <= first.start)
-        if any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
+        if line.compaction.compacted:
+            starts.append(base)  # what was cleaned away at the head of the log; a file keeps its name
+        elif any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
             starts.append(base)
     return [start for start in starts if near - REACH < start]
 

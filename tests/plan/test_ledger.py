@@ -137,8 +137,10 @@ class TestMissingSegments:
         assert plan.ledger[0].reason == "remote-tier"
 
     def test_cleaned_records_at_the_head_of_a_compacted_topic_are_absent(self) -> None:
-        plan = one(Desk(), seg(0, B(7, 20)), epochs=((0, 0),), compacted=True)
-        assert shape(plan) == [(0, 7, "absent"), (7, 20, "recovered")]
+        for epochs in (((0, 0),), None):
+            plan = one(Desk(), seg(0, B(7, 20)), epochs=epochs, compacted=True)
+            assert shape(plan) == [(0, 7, "absent"), (7, 20, "recovered")]
+        assert shape(one(Desk(), seg(0, B(7, 20)))) == [(7, 20, "recovered")]
 
     @pytest.mark.parametrize("ends", [{}, {"high watermark": 30}])
     def test_middle(self, ends: dict[str, int]) -> None:
