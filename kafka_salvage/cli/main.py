@@ -41,6 +41,12 @@ def run(arguments: list[str]) -> int:
         # The reader went away (`| head`): no one is left to be told. Python would complain at exit otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except SystemExit as wish:
+        # click answers a closed pipe itself, with exit code 1, before the clause above can
+        if not isinstance(wish.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        return 141
     except BaseException as error:  # noqa: BLE001 - the last border: everything becomes a sentence and a code
         return exits.leave(error, _verbosity(arguments))
     return outcome if isinstance(outcome, int) else 0
