@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.broker import forget_partition, set_checkpoint
 from tests.support.build import Build, Rec, marker, v2_batch
 from tests.support.cut import CLEAN
 from tests.support.surveys import headers
@@ -42,6 +43,18 @@ def copy_base(base: Path | None, target: Path) -> None:
     for file in base.iterdir() if base else ():
         if file.name != "partition.metadata":
             shutil.copyfile(file, target / file.name)
+
+
+def place(data: Path, directory: str, case: Case) -> None:
+    """Makes a case in a partition directory of a log directory, and its lines in the checkpoint files."""
+    topic, number = directory.rsplit("-", 1)
+    forget_partition(data, topic, int(number))
+    copy_base(case.base, data / directory)
+    case.edit(data / directory)
+    if case.recovery_point is not None:
+        set_checkpoint(data / "recovery-point-offset-checkpoint", topic, int(number), case.recovery_point)
+    if case.log_start is not None:
+        set_checkpoint(data / "log-start-offset-checkpoint", topic, int(number), case.log_start)
 
 
 def log(directory: Path, number: int) -> Path:
@@ -220,6 +233,11 @@ def overlap(directory: Path) -> None:
         path.unlink()
 
 
+def foreign_txn_index(directory: Path) -> None:
+    """Gives segment 7 the transaction index of segment 1."""
+    shutil.copyfile(log(directory, 1).with_suffix(".txnindex"), log(directory, 7).with_suffix(".txnindex"))
+
+
 def written(*batches: bytes) -> Edit:
     """A single segment of these batches."""
     return lambda d: (d / f"{0:020}.log").write_bytes(b"".join(batches))
@@ -319,10 +337,8 @@ CASES: dict[str, Case] = {
     "magic 1, zeros": Case(zeros(0, 5), base=MAGIC_1),
     "transactions untouched": Case(untouched, base=PAYMENTS),
     "transactions, payload bit": Case(payload(3, 10), base=PAYMENTS),
-    "transactions, foreign txnindex": Case(
-        lambda d: shutil.copyfile(log(d, 1).with_suffix(".txnindex"), log(d, 7).with_suffix(".txnindex")),
-        base=PAYMENTS,
-    ),
+    "transactions, foreign txnindex": Case(foreign_txn_index, base=PAYMENTS),
+    "transactions, foreign txnindex, damaged": Case(both(payload(7, 3), foreign_txn_index), base=PAYMENTS),
     "transactions, segment missing": Case(without(3, ".log", ".index", ".timeindex", ".txnindex"), base=PAYMENTS),
     "idempotent batches": Case(written(plain(5)), base=None),
     "empty directory": Case(untouched, base=None),
@@ -332,7 +348,7 @@ CASES: dict[str, Case] = {
 
 FATAL: dict[str, Case] = {
     "name without a number": Case(extra("foo.log")),
-    "offsets below the name": Case(both(rename(1, "", 400), no_indexes)),
+    "offsets below the name": Case(both(rename(1, "", 700), no_indexes)),
     "word in the epoch file": Case(epochs("0\n1\nx 0\n")),
     "wrong count in the epoch file": Case(epochs("0\n3\n0 250\n")),
     "a base offset in the middle does not fit": Case(base_offset(2, 40, 1 << 40)),
@@ -340,6 +356,9 @@ FATAL: dict[str, Case] = {
     "foreign control batch": Case(written(small_batch(0), foreign_marker(1)), base=None),
     "plain batch behind a lost marker": Case(written(TRANSACTION, NO_TRANSACTION), base=None),
     "zeros behind the last segment": Case(append(-1, bytes(4096))),
+    "no snapshots, length too small below the recovery point": Case(
+        both(length(2, 40, 5), no_snapshots), recovery_point=1240
+    ),
     "commit after commit": Case(written(TRANSACTION, marker(1, commit=True, producer_id=7), small_batch(2)), base=None),
 }
 """Cases tried alone, since the broker may not start."""

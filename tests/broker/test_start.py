@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from kafka_salvage.integrity.broker import broker_would
+from kafka_salvage.regions.survey import survey_replica
 from kafka_salvage.scan.replica import take_inventory
-from tests.broker.cases import CASES, FATAL, Case, copy_base
-from tests.support.broker import Cluster, StartFailedError, forget_partition, set_checkpoint
-from tests.support.surveys import survey_by_hand
+from tests.broker.cases import CASES, FATAL, place
+from tests.support.broker import Cluster, StartFailedError
 
 pytestmark = pytest.mark.broker
 
@@ -38,21 +38,10 @@ def lonely(kafka: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
         yield made
 
 
-def _place(data: Path, directory: str, case: Case) -> None:
-    topic, partition = directory.rsplit("-", 1)
-    forget_partition(data, topic, int(partition))
-    copy_base(case.base, data / directory)
-    case.edit(data / directory)
-    if case.recovery_point is not None:
-        set_checkpoint(data / "recovery-point-offset-checkpoint", topic, int(partition), case.recovery_point)
-    if case.log_start is not None:
-        set_checkpoint(data / "log-start-offset-checkpoint", topic, int(partition), case.log_start)
-
-
 def _forecast(data: Path, clean: bool) -> dict[str, dict[str, Any]]:
     inventory = take_inventory([str(data)])
     key = "if_clean" if clean else "if_unclean"
-    return {r.path.rsplit("/", 1)[-1]: broker_would(survey_by_hand(r))[key] for r in inventory.replicas}
+    return {r.path.rsplit("/", 1)[-1]: broker_would(survey_replica(r))[key] for r in inventory.replicas}
 
 
 def _foretold(outcome: dict[str, Any]) -> Changes:
@@ -94,12 +83,12 @@ def test_a_start_changes_exactly_what_was_foretold(cluster: Cluster, clean: bool
     data = cluster.first.data
     directories = {name: f"case-{i}" for i, name in enumerate(CASES)}
     for name, directory in directories.items():
-        _place(data, directory, CASES[name])
+        place(data, directory, CASES[name])
     _mark(data, clean)
     forecast = _forecast(data, clean)
     for directory in directories.values():
         if not forecast[directory]["starts"]:  # tried alone below
-            _place(data, directory, CASES["empty directory"])
+            place(data, directory, CASES["empty directory"])
     before = {directory: _logs(data / directory) for directory in directories.values()}
     cluster.first.start()
     cluster.first.kill()
@@ -128,7 +117,7 @@ ALONE = [
 @pytest.mark.parametrize(("name", "clean"), ALONE)
 def test_a_broker_refuses_to_start_where_it_was_foretold(lonely: Cluster, name: str, clean: bool) -> None:
     data = lonely.first.data
-    _place(data, "alone-0", {**CASES, **FATAL}[name])
+    place(data, "alone-0", {**CASES, **FATAL}[name])
     _mark(data, clean)
     outcome = _forecast(data, clean)["alone-0"]
     before = _logs(data / "alone-0")
@@ -143,4 +132,4 @@ def test_a_broker_refuses_to_start_where_it_was_foretold(lonely: Cluster, name: 
     if started:
         assert _observed(before, data / "alone-0") == _foretold(outcome)
     else:
-        _place(data, "alone-0", CASES["empty directory"])
+        place(data, "alone-0", CASES["empty directory"])
