@@ -85,10 +85,13 @@ def _offset_entries(file: EvidenceFile, index: Index, table: BatchTable, size: i
     safe = np.maximum(at, 0)
     if len(table):
         covered = (at >= 0) & (index.positions < table.stop[safe])
+        # an entry may name the last offset of all batches that were appended at once, but none behind the next entry's place
+        until = np.concatenate([index.positions[1:], [table.stop[-1]]])
+        last = np.maximum(np.searchsorted(table.position, until) - 1, safe)
         right = (
             (index.positions == table.position[safe])
             & (index.offsets >= table.base_offset[safe])
-            & (index.offsets <= table.last_offset[safe])
+            & (index.offsets <= table.last_offset[last])
         )
     else:
         covered = right = np.zeros(len(index.positions), np.bool_)

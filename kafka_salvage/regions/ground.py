@@ -135,8 +135,14 @@ class Ground:
         return np.asarray(known & (offset >= table.base_offset) & (offset <= table.last_offset))
 
     def index_contradicts(self, table: BatchTable) -> Bool:
-        """For each batch: an entry names its position, but with an offset that is not inside it."""
-        return np.asarray(self._entries(table)[1] & ~self.index_agrees(table))
+        """For each batch: an entry names its position with an offset below it.
+
+        An offset above is none: brokers name the last offset of all batches that were appended at once.
+        """
+        at, known = self._entries(table)
+        if not len(self.index_positions):
+            return known
+        return np.asarray(known & (self.index_offsets[at] < table.base_offset))
 
     def _entries(self, table: BatchTable) -> tuple[I64, Bool]:
         if not len(self.index_positions):

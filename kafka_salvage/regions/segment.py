@@ -91,9 +91,11 @@ def survey_source(
     context: SegmentContext,
     options: SurveyOptions,
     progress: Callable[[int], None] = _nothing,
+    *,
+    index: Index | None = None,
 ) -> SegmentSurvey:
-    """Judges the bytes of one segment; the arguments are as for `survey_segment`."""
-    index = read_index(segment)
+    """Judges the bytes of one segment; the arguments are as for `survey_segment`, with its `.index` if it was read."""
+    index = read_index(segment) if index is None else index
     ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
     haul = Hunt(ground, context.next_base, options.strict, progress).run()
     judged = Judged.of(haul.rows.table())
