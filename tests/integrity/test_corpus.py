@@ -13,7 +13,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 
 from kafka_salvage.errors import RequestError
 from kafka_salvage.integrity.document import dumps
@@ -22,6 +21,7 @@ from kafka_salvage.plan.edges import open_patched, read_edges
 from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import TRANSACTION_CODES, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Policy, Selection
+from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.scan.records import decode
 from kafka_salvage.scan.replica import take_inventory
 from tests.support.corpus import scene
