@@ -16,7 +16,9 @@ import pytest
 
 from kafka_salvage.errors import DestinationError, InvariantError, RequestError
 from kafka_salvage.export.atomic import PARTIAL, Stage, StagedFile
-from tests.export.scenes import Piece, Scene, tree
+from kafka_salvage.export.options import ExportOptions
+from kafka_salvage.export.salvage_plan import write_rescue
+from tests.export.scenes import FakeReport, Piece, Scene, tree
 from tests.support.build import Build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -311,3 +313,15 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(KeyboardInterrupt):
         scene(tmp_path / "src").write(tmp_path / "out", formats=FORMATS, jobs=jobs)
     assert not (tmp_path / "out").exists()
+
+
+def test_findings_beyond_the_report_are_streamed(tmp_path: Path) -> None:
+    class Overflowing(FakeReport):
+        findings_overflow = ({"id": "f10001", "b": 1, "a": "ü"}, {"id": "f10002"})
+
+    report: Any = Overflowing()
+    out = tmp_path / "out"
+    write_rescue(scene(tmp_path / "src").plan(), report, out, ExportOptions())
+    assert (out / "findings.jsonl").read_text() == '{"a": "ü", "b": 1, "id": "f10001"}\n{"id": "f10002"}\n'
+    assert "findings.jsonl" in (out / "SHA256SUMS").read_text()
+    assert json.loads((out / "report.json").read_bytes()) == FakeReport().to_dict()
