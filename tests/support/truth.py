@@ -37,10 +37,12 @@ def by_offset(paths: Iterable[Path]) -> dict[Key, Content]:
     }
 
 
-def exported(out: Path) -> dict[Key, Content]:
-    """Records that a salvage wrote to ``out/jsonl``; each (topic, partition, offset) once."""
+def exported(out: Path, folder: str = "jsonl") -> dict[Key, Content]:
+    """Records that a salvage wrote below a folder of ``out``; each (topic, partition, offset) once."""
     found: dict[Key, Content] = {}
-    for path in sorted((out / "jsonl").rglob("*.jsonl")):
+    for path in sorted((out / folder).rglob("*.jsonl")):
+        if path.name == "index.jsonl":
+            continue
         previous = -1
         for line in lines(path):
             key = (line["topic"], line["partition"], line["offset"])
