@@ -31,6 +31,7 @@ class Why(Enum):
     EMBEDDED = "embedded"
     INNER = "inner"
     OPEN = "open"
+    COPY = "copy"
     BELIEVED = "believed"
     UNCORROBORATED = "uncorroborated"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kafka_salvage.regions.chain import longest_chain
-from kafka_salvage.regions.heads import Head
+from kafka_salvage.regions.heads import REACH, Head
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 
 BATCH, WITNESS, ANCHOR = 2, 1, 3
@@ -67,9 +67,9 @@ def on_chain(table: BatchTable, witnesses: list[Head], anchors: Anchors) -> Bool
     count = len(table)
     if not count:
         return np.zeros(0, np.bool_)
-    denied = anchors.denied.copy()
+    denied = anchors.denied | (table.last_offset < table.base_offset)
     if anchors.base is not None:
-        denied |= table.base_offset < anchors.base
+        denied |= (table.base_offset < anchors.base) | _absurd(table, anchors.base)
     if anchors.ceiling is not None:
         denied |= table.last_offset >= anchors.ceiling
     if not denied.any() and not witnesses and bool(np.all(table.base_offset[1:] > table.last_offset[:-1])):
@@ -88,6 +88,16 @@ def on_chain(table: BatchTable, witnesses: list[Head], anchors: Anchors) -> Bool
     result = np.zeros(len(first), np.bool_)
     result[row[order]] = chosen
     return result[:count]
+
+
+def _absurd(table: BatchTable, base: int) -> Bool:
+    """Offsets further above the file's base than a file can hold, unless batches go on densely up there."""
+    high = table.base_offset >= min(base + REACH, np.iinfo(np.int64).max)
+    if len(table) > 1 and high.any():
+        follows = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+        if bool((follows & high[1:]).any()):
+            high[:] = False
+    return high
 
 
 def _within(head: Head, anchors: Anchors) -> bool:

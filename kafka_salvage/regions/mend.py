@@ -13,7 +13,7 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.scan.batches import I64, Bool
+from kafka_salvage.scan.batches import I32, I64, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
 _EPOCH_AT = 12
@@ -39,9 +39,9 @@ class Mender:
         self._data_stop = data_stop
 
     def prove_wrappers(self) -> None:
-        """Magic-0 wrappers: their own records, which the CRC covers, prove the offset."""
+        """Wrappers whose own records prove the offset: all of magic 0; of magic 1 those with 0, which means "as inside"."""
         table = self._judged.table
-        proved = table.is_wrapper & (table.magic == 0) & (table.offset != table.last_offset)
+        proved = table.is_wrapper & (table.offset != table.last_offset)
         for row in np.flatnonzero(proved).tolist():
             self._put(row, int(table.last_offset[row]), "its last message, which the CRC covers")
 
@@ -59,18 +59,10 @@ class Mender:
 
     def _is_duplicate(self, row: int, chain: Bool, source: Source) -> bool:
         table = self._judged.table
-        same = np.flatnonzero(
-            chain
-            & (table.base_offset == table.base_offset[row])
-            & (table.crc == table.crc[row])
-            & (table.size == table.size[row])
-        )
-        size = int(table.size[row])
-        for other in same.tolist():
-            if _equal(source, int(table.position[row]), int(table.position[other]), size):
-                self._judged.verdict[row] = DUPLICATE
-                return True
-        return False
+        if not same_bytes(table, row, table, chain, source):
+            return False
+        self._judged.verdict[row] = DUPLICATE
+        return True
 
     def _neighbours(self, row: int, on: I64) -> tuple[int | None, int | None]:
         at = int(np.searchsorted(on, row))
@@ -97,8 +89,7 @@ class Mender:
 
     def _put_in_place(self, group: list[int], on: I64) -> bool:
         room = self._room(group, on)
-        table = self._judged.table
-        spans = [int(table.last_offset[row] - table.base_offset[row]) + 1 for row in group]
+        spans = [self._span(row) for row in group]
         if room is None or room[1] - room[0] != sum(spans):
             return False
         at = room[0]
@@ -110,10 +101,14 @@ class Mender:
     def _move(self, row: int, last: int, witness: str) -> None:
         """Gives a row another place by its last offset."""
         table = self._judged.table
-        shift = last - int(table.last_offset[row])
-        table.base_offset[row] += shift
-        table.last_offset[row] += shift
-        self._put(row, int(table.offset[row]) + shift, witness)
+        table.base_offset[row] = last - self._span(row) + 1
+        table.last_offset[row] = last
+        self._put(row, int(table.base_offset[row]) if int(table.magic[row]) >= 2 else last, witness)
+
+    def _span(self, row: int) -> int:
+        """Offsets that a row stands for; its own offsets may be so absurd that they wrap."""
+        table = self._judged.table
+        return (int(table.last_offset[row]) - int(table.base_offset[row])) % (1 << 64) + 1
 
     def _put(self, row: int, offset: int, witness: str) -> None:
         """Exchanges the offset field."""
@@ -206,34 +201,54 @@ class Mender:
         )
 
 
-def outlying_epochs(
-    epochs: np.ndarray[tuple[int], np.dtype[np.int32]], first: I64, checkpoint: tuple[tuple[int, int], ...] | None
-) -> I64:
-    """Rows whose epoch is neither between its neighbours' nor confirmed.
+def outlying_epochs(epochs: I32, first: I64, checkpoint: tuple[tuple[int, int], ...] | None) -> I64:
+    """Rows whose epoch is neither between its neighbours' nor confirmed by the checkpoint.
 
-    The neighbours themselves are those of the longest chain of epochs that never fall.
+    The neighbours are those that the checkpoint confirms, if it confirms most, else the longest chain of epochs that never
+    fall.
+
+    Args:
+        epochs: leader epochs, in file order.
+        first: first offset of each batch.
+        checkpoint: (epoch, start offset) lines.
     """
     nothing = np.empty(0, np.int64)
     if not len(epochs):
         return nothing
-    listed = dict(checkpoint or ())
-    if bool(np.all(epochs[1:] >= epochs[:-1])):
-        last = int(epochs[-1])
-        start = int(np.searchsorted(epochs, last))
-        if not listed or last in listed or start == 0 or last <= max(listed):
-            return nothing
-        # nothing behind bounds the last epochs: the checkpoint, which is written before any batch, does not know them
-        return np.arange(start, len(epochs)) if len(epochs) - start == 1 else nothing
-    keep = _longest_rise(epochs.tolist())
-    wrong = np.setdiff1d(np.arange(len(epochs)), keep)
-    return np.array([at for at in wrong.tolist() if not _confirmed(int(epochs[at]), int(first[at]), listed)], np.int64)
+    lines = sorted(checkpoint or ())
+    legal = epochs >= -1
+    if bool(legal.all()) and bool(np.all(epochs[1:] >= epochs[:-1])):
+        return _unbounded_last(epochs, dict(lines))
+    confirmed = legal & _confirmed(epochs, first, lines)
+    if 2 * int(confirmed.sum()) <= len(epochs):
+        rows = np.flatnonzero(legal)
+        good = rows[_longest_rise(epochs[rows].tolist())]
+        return np.setdiff1d(np.arange(len(epochs)), np.union1d(good, np.flatnonzero(confirmed)))
+    wrong = np.flatnonzero(~confirmed)
+    good = np.flatnonzero(confirmed)
+    place = np.searchsorted(good, wrong)
+    low = np.where(place > 0, epochs[good[np.maximum(place - 1, 0)]], -1)
+    high = np.where(place < len(good), epochs[good[np.minimum(place, len(good) - 1)]], np.iinfo(np.int32).max)
+    return wrong[(epochs[wrong] < low) | (epochs[wrong] > high)]
 
 
-def _confirmed(epoch: int, offset: int, listed: dict[int, int]) -> bool:
-    if epoch not in listed or listed[epoch] > offset:
-        return False
-    later = [start for other, start in listed.items() if other > epoch]
-    return not later or offset < min(later)
+def _unbounded_last(epochs: I32, listed: dict[int, int]) -> I64:
+    """The last batch when it alone has an epoch that the checkpoint, written before any batch of an epoch, does not know."""
+    nothing = np.empty(0, np.int64)
+    last = int(epochs[-1])
+    if not listed or len(epochs) < 2 or int(epochs[-2]) == last or last <= max(listed):
+        return nothing
+    return np.array([len(epochs) - 1])
+
+
+def _confirmed(epochs: I32, first: I64, lines: list[tuple[int, int]]) -> Bool:
+    """Rows whose epoch is the one that the checkpoint has for their offset."""
+    if not lines:
+        return np.zeros(len(epochs), np.bool_)
+    starts = np.array([start for _, start in lines], np.int64)
+    named = np.array([epoch for epoch, _ in lines], np.int64)
+    at = np.searchsorted(starts, first, side="right") - 1
+    return np.asarray((at >= 0) & (named[np.maximum(at, 0)] == epochs))
 
 
 def _longest_rise(values: list[int]) -> I64:
@@ -268,6 +283,19 @@ def _consecutive(rows: list[int]) -> list[list[int]]:
         else:
             groups.append([row])
     return groups
+
+
+def same_bytes(table: BatchTable, row: int, other: BatchTable, among: Bool, source: Source) -> bool:
+    """Whether one of the batches ``among`` those of ``other`` holds the same bytes as a row of ``table``."""
+    same = np.flatnonzero(
+        among
+        & (other.offset == table.offset[row])
+        & (other.crc == table.crc[row])
+        & (other.size == table.size[row])
+        & (other.position != table.position[row])
+    )
+    at, size = int(table.position[row]), int(table.size[row])
+    return any(_equal(source, at, place, size) for place in other.position[same].tolist())
 
 
 def _equal(source: Source, one: int, other: int, size: int) -> bool:

@@ -40,6 +40,9 @@ from kafka_salvage.source.source import Source
 ZEROS = 16
 """Zeros right before a batch that make its own leading zeros doubtful."""
 _TOP_BYTES = 8
+_SMALLEST_RECORD = 7
+_DENSER = 8
+"""How many times more offsets per byte than before a damaged stretch may have held."""
 _WITNESS_READS = 4
 
 
@@ -99,6 +102,7 @@ def survey_source(
     ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
     haul = Hunt(ground, context.next_base, options.strict, progress).run()
     judged = Judged.of(haul.rows.table())
+    judged.patches += haul.patches
     judge = _Judge(ground, judged, haul, segment, context, options)
     return judge.survey(index)
 
@@ -211,10 +215,13 @@ class _Judge:
         touches = row + 1 < len(table) and int(table.stop[row]) == int(table.position[row + 1])
         if touches:
             return int(table.last_offset[row]) + 1 != int(table.base_offset[row + 1])
-        # nothing touches it: had a byte been lost, at least so many offsets would lie in the damage
-        before = int(table.last_offset[row - 1]) + 1 if row else (self._base or 0)
-        damaged = position - (int(table.stop[row - 1]) if row else 0)
-        return offset < before or (1 << 8 * (_TOP_BYTES - zeros)) - before <= damaged
+        # nothing touches it: had zeros changed it, the log would cross this offset inside the damage
+        first = int(table.base_offset[0]) if row else self._base or 0
+        before = int(table.last_offset[row - 1]) + 1 if row else first
+        start = int(table.stop[row - 1]) if row else 0
+        crossed = 1 << 8 * (_TOP_BYTES - zeros)
+        density = (before - first) / start if start else 1 / _SMALLEST_RECORD
+        return offset < before or crossed - before <= _DENSER * density * (position - start)
 
     def _hosts(self) -> None:
         """Findings of hosts that a length or a magic proved."""

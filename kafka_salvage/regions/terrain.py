@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.belief import Why
 from kafka_salvage.regions.check_header import damage_findings, longest_zeros, tail_offsets
 from kafka_salvage.regions.context import Place, SegmentContext
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hunt import Damage, Doubt, Haul
-from kafka_salvage.regions.judged import CODES, REPAIRED, SUSPECT, Judged
+from kafka_salvage.regions.judged import CODES, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionMap
+from kafka_salvage.regions.mend import same_bytes
 from kafka_salvage.regions.verdict import Finding, Verdict
-from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.walk import Stop, StopReason
+from kafka_salvage.source.source import Source
 
 SHORT_TAIL = 64
 """Zeros behind a torn batch that are not worth a region: batches end with zeros too."""
@@ -50,7 +52,7 @@ class Terrain:
         self._ground = ground
         self._judged = judged
         self._damages = {damage.start: damage for damage in haul.damages}
-        self._doubts = sorted(haul.doubts, key=lambda d: int(d.batches.position[0]))
+        self._doubts = sort_doubts(haul.doubts, judged, ground.source)
         self._doubt_starts = [int(d.batches.position[0]) for d in self._doubts]
         self._context = context
         self._place = place
@@ -117,8 +119,8 @@ class Terrain:
     def _tail(self, gap: Gap, damage: Damage, head: Head | None) -> Iterable[Region]:
         """The end of the file: torn batches, blank or lost zeros."""
         ground, ceiling = self._ground, self._context.next_base
-        zeros = max(gap.start, ground.data_stop)
-        if gap.start < ground.data_stop:
+        zeros = gap.stop if gap.stop < ground.size else max(gap.start, ground.data_stop)
+        if gap.stop == ground.size and gap.start < ground.data_stop:
             claimed = head.stop if head is not None and head.stop <= ground.size else zeros
             zeros = max(zeros, claimed)
             if ground.size - zeros < SHORT_TAIL:
@@ -134,7 +136,7 @@ class Terrain:
                 low = lost.stop if lost is not None and not is_open else low
             torn = ceiling is None and (head is not None or damage.fact.reason is StopReason.SHORT)
             regions += self._damaged(gap.start, zeros, damage, lost, is_open, torn=torn)
-        if zeros < ground.size:
+        if zeros < gap.stop:
             regions.append(self._zeros(zeros, low))
         return regions
 
@@ -207,6 +209,9 @@ class Terrain:
         table = doubt.batches
         start, stop = int(table.position[0]), int(table.stop[-1])
         first, last = int(table.base_offset[0]), int(table.last_offset[-1])
+        count = int(np.maximum(table.record_count, 0).sum())
+        if doubt.why is Why.COPY:
+            return Region(start, stop, Verdict.DUPLICATE, len(table), count, OffsetRange(first, last + 1))
         fits = lost is not None and lost.start <= first <= last < lost.stop
         offsets = OffsetRange(first, last + 1) if fits else None
         finding = self._place.finding(
@@ -219,7 +224,6 @@ class Terrain:
             last_offset=last,
         )
         self._judged.findings.append(finding)
-        count = int(np.maximum(table.record_count, 0).sum())
         return Region(start, stop, Verdict.SUSPECT, len(table), count, offsets, findings=(finding,))
 
     def _embedded(self, damage: Damage, stop: int) -> list[Finding]:
@@ -296,13 +300,15 @@ def map_without_batches(
     return RegionMap(size, [Region(0, size, Verdict.FOREIGN, findings=(finding,))])
 
 
-def repaired_rows(judged: Judged, starts: Iterable[int]) -> None:
-    """Marks the rows that begin at these positions as repaired."""
-    wanted = np.array(sorted(starts), np.int64)
-    rows = np.flatnonzero(np.isin(judged.table.position, wanted))
-    judged.verdict[rows] = REPAIRED
-
-
-def suspect_tables(haul: Haul) -> list[BatchTable]:
-    """All candidates that are not believed but may be true."""
-    return [doubt.batches for doubt in haul.doubts]
+def sort_doubts(doubts: Sequence[Doubt], judged: Judged, source: Source) -> list[Doubt]:
+    """The same doubts by position, parted into what is a second copy of believed batches and what is not."""
+    parted: list[Doubt] = []
+    for doubt in doubts:
+        rows = doubt.batches
+        copies = np.array(
+            [same_bytes(rows, at, judged.table, judged.placed, source) for at in range(len(rows))], np.bool_
+        )
+        edges = np.flatnonzero(copies[1:] != copies[:-1]) + 1
+        groups = np.split(np.arange(len(rows)), edges)
+        parted += [Doubt(rows.take(group), Why.COPY if copies[group[0]] else doubt.why) for group in groups]
+    return sorted(parted, key=lambda one: int(one.batches.position[0]))

@@ -116,6 +116,8 @@ class Workshop:
         at, code = (V2_FIELDS if info.magic == 2 else LEGACY_FIELDS)[name]
         at += self.now(str(info.start))
         size = struct.calcsize(">" + code)
+        if at + size > len(self.data):
+            return
         old = struct.unpack(">" + code, bytes(self.data[at : at + size]))[0]
         if value[0] == "^":
             new = old ^ int(value[1:], 0)
@@ -134,14 +136,14 @@ class Workshop:
             self.overwrite(self.now(words[0]), bytes.fromhex(words[1]))
         elif verb == "zero":
             start, stop = self.now(words[0]), self.now(words[1])
-            self.overwrite(start, bytes(stop - start))
+            self.overwrite(start, bytes(max(0, stop - start)))
         elif verb == "scramble":
             start, stop = self.now(words[0]), self.now(words[1])
-            self.overwrite(start, random.Random(int(words[2])).randbytes(stop - start))
+            self.overwrite(start, random.Random(int(words[2])).randbytes(max(0, stop - start)))
         elif verb == "cut":
             self.remove(self.now(words[0]), len(self.data))
         elif verb == "delete":
-            self.remove(self.now(words[0]), self.now(words[1]))
+            self.remove(self.now(words[0]), max(self.now(words[0]), self.now(words[1])))
         else:
             self._grow(verb, words)
 

@@ -68,9 +68,13 @@ def emitted(data: bytes, survey: SegmentSurvey) -> list[Emitted]:
 
 
 def invented(data: bytes, infos: Sequence[BatchInfo], damaged: bytes, survey: SegmentSurvey) -> list[Emitted]:
-    """Emitted batches that are none of the originals at their own offset."""
-    true = {data[info.start : info.stop] for info in infos}
-    return [one for one in emitted(damaged, survey) if one.data not in true]
+    """Emitted batches that are none of the originals at their own offset (a leader epoch may be its neighbour's)."""
+    true = {_but_epoch(data[info.start : info.stop]) for info in infos}
+    return [one for one in emitted(damaged, survey) if _but_epoch(one.data) not in true]
+
+
+def _but_epoch(batch: bytes) -> bytes:
+    return batch[:12] + bytes(4) + batch[16:] if batch[16] == 2 else batch
 
 
 def not_recovered(damaged: Damaged, infos: Sequence[BatchInfo], survey: SegmentSurvey) -> list[oracle.Survivor]:
