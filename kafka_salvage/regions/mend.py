@@ -37,6 +37,7 @@ class Mender:
         self._low = low
         self._high = high
         self._data_stop = data_stop
+        self._first_bytes: dict[int, bytes] = {}
 
     def prove_wrappers(self) -> None:
         """Wrappers whose own records prove the offset: all of magic 0; of magic 1 those with 0, which means "as inside"."""
@@ -114,7 +115,11 @@ class Mender:
         """Exchanges the offset field."""
         judged, table = self._judged, self._judged.table
         old, start = int(table.offset[row]), int(table.position[row])
-        before, after = struct.pack(">q", old), struct.pack(">q", offset)
+        before, after = self._first_bytes.get(row, struct.pack(">q", old)), struct.pack(">q", offset)
+        if row in self._first_bytes:  # moved a second time: one patch tells both
+            judged.patches = [patch for patch in judged.patches if patch.position != start]
+            judged.findings = [f for f in judged.findings if (f.code, f.start) != ("offset-repaired", start)]
+        self._first_bytes[row] = before
         table.offset[row] = offset
         judged.patches.append(Patch(start, before, after))
         judged.mark_repaired(row)
