@@ -17,6 +17,7 @@ from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
 from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.opened import OpenedSegment
+from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
 from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import Plan
@@ -67,19 +68,26 @@ class Flags(TypedDict, total=False):
     progress: Progress | None
 
 
-def check(paths: Paths, *, deep: bool = False, **flags: Unpack[Flags]) -> IntegrityReport:
+def check(
+    paths: Paths, *, deep: bool = False, outputs: Sequence[str | os.PathLike[str]] = (), **flags: Unpack[Flags]
+) -> IntegrityReport:
     """Accounts for every byte and every offset; writes nothing.
 
     Args:
         paths: sources: log dirs, trees of them, partition directories or segment files; ``NAME=PATH`` names one.
         deep: inflate and walk every record too.
+        outputs: places that the caller will write to; refused, before any work, when they lie inside a source.
         **flags: see `Flags`.
 
     Raises:
-        RequestError: a path is missing, holds no Kafka data, or several live copies of a partition are given.
+        RequestError: a path is missing, holds no Kafka data, several live copies of a partition are given, or one of
+            ``outputs`` lies inside a source.
         SourceError: a source could not be read at all.
     """
-    return make_report(_plan(paths, deep, flags), "deep" if deep else "shallow")
+    inventory = take_inventory(_listed(paths))
+    for output in outputs:
+        refuse_output(inventory, Path(output))
+    return make_report(_plan_of(inventory, deep, flags), "deep" if deep else "shallow")
 
 
 def salvage(
@@ -170,7 +178,9 @@ def _limits(flags: Flags) -> Limits:
 
 
 def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> list[ReplicaSurvey]:
-    options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict)
+    jobs = flags.get("jobs") or engine.default_jobs()
+    inside = max(1, jobs // max(1, len(inventory.replicas)))
+    options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict, jobs=inside)
     progress = flags.get("progress")
     if progress:
         progress.stage("check", sum(s.file.size for r in inventory.replicas for s in r.segments))
@@ -179,7 +189,6 @@ def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> 
         where = f"{replica.topic}-{replica.partition}"
         return survey_replica(replica, options, (lambda n: progress.advance(n, where)) if progress else None)
 
-    jobs = flags.get("jobs") or engine.default_jobs()
     return list(engine.ordered_map(survey, inventory.replicas, jobs))
 
 

@@ -28,15 +28,18 @@ def ordered_map(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterat
         for item in items:
             yield work(item)
         return
-    with ThreadPoolExecutor(jobs, thread_name_prefix="salvage") as pool:
-        waiting: list[Future[R]] = []
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= 2 * jobs:
-                    yield waiting.pop(0).result()
-            while waiting:
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="salvage")
+    waiting: list[Future[R]] = []
+    patient = True
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= 2 * jobs:
                 yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.pop(0).result()
+    except KeyboardInterrupt:
+        patient = False  # a large file may take long; the person wants out now
+        raise
+    finally:
+        pool.shutdown(wait=patient, cancel_futures=True)

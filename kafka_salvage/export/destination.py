@@ -18,17 +18,6 @@ MARKS = (PARTIAL, MANIFEST, SUMS, RUN)
 """One of these stands in every directory that a salvage has begun."""
 
 
-def _evidence(inventory: Inventory) -> list[Path]:
-    """Real directories and files that were given, and log dirs below them that are links."""
-    places: set[Path] = set()
-    for source in inventory.sources:
-        covers = source.covers or (source.root,)
-        places.update(cover.resolve() for cover in covers)
-        if source.root in covers:
-            places.update((source.root / log_dir.path).resolve() for log_dir in source.log_dirs)
-    return sorted(places)
-
-
 def refuse_destination(inventory: Inventory, out: Path, options: ExportOptions) -> None:
     """Looks at the output directory before any work is done; writes nothing.
 
@@ -50,7 +39,7 @@ def refuse_destination(inventory: Inventory, out: Path, options: ExportOptions) 
 
 
 def _refuse_evidence(inventory: Inventory, real: Path) -> None:
-    for place in _evidence(inventory):
+    for place in inventory.places:
         if place.is_dir() and real.is_relative_to(place):
             raise RequestError(
                 f"the output directory {real} lies inside the source {place}",

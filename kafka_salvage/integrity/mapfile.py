@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.errors import DestinationError
+from kafka_salvage.integrity.placing import refuse_output, write_text
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 
@@ -54,26 +55,23 @@ def write_maps(report: IntegrityReport, directory: Path) -> list[Path]:
     """Writes ``<source>/<path of the segment>.map`` below ``directory`` for every segment.
 
     Raises:
-        RequestError: the directory lies inside a source.
+        RequestError: the directory lies inside a source, or a source inside it.
         DestinationError: a file cannot be written.
     """
-    target = directory.resolve()
-    for source in report.plan.inventory.sources:
-        covers = [cover.resolve() for cover in source.covers or (source.root,)]
-        if any(target == cover or cover in target.parents for cover in covers):
-            raise RequestError(
-                f"{directory} lies inside the source {source.name}; evidence is never written to",
-                advice="Give a directory outside of every source.",
-            )
-    written: list[Path] = []
-    for survey in report.segments:
-        file = survey.segment.file
-        parts = [part for part in f"{file.source}/{file.path}".split("/") if part not in ("", ".", "..")]
-        path = directory.joinpath(*parts[:-1], f"{parts[-1]}.map")
+    inventory = report.plan.inventory
+    targets = {_target(directory, survey): survey for survey in report.segments}
+    for place in (directory, *sorted({path.parent for path in targets})):
+        refuse_output(inventory, place)
+    for path, survey in targets.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(survey), encoding="utf-8")
         except OSError as error:
-            raise DestinationError(f"{path} cannot be written: {error.strerror}", target=str(path)) from error
-        written.append(path)
-    return written
+            raise DestinationError(f"{path.parent} cannot be made: {error.strerror}", target=str(path)) from error
+        write_text(path, render(survey))
+    return list(targets)
+
+
+def _target(directory: Path, survey: SegmentSurvey) -> Path:
+    file = survey.segment.file
+    parts = [part for part in f"{file.source}/{file.path}".split("/") if part not in ("", ".", "..")]
+    return directory.joinpath(*parts[:-1], f"{parts[-1]}.map")

@@ -188,3 +188,19 @@ class Inventory:
     sources: tuple[SourceRoot, ...]
     replicas: tuple[Replica, ...]
     files: tuple[EvidenceFile, ...]
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Real directories and files that were given, and log dirs below them that are links; sorted."""
+        found: set[Path] = set()
+        for source in self.sources:
+            covers = source.covers or (source.root,)
+            found.update(cover.resolve() for cover in covers)
+            if source.root in covers:
+                found.update((source.root / log_dir.path).resolve() for log_dir in source.log_dirs)
+        return tuple(sorted(found))
+
+    def place_of(self, path: Path) -> Path | None:
+        """The given directory or file that a path lies in or is, links followed; None when it lies outside of all."""
+        real = path.resolve()
+        return next((place for place in self.places if real.is_relative_to(place)), None)

@@ -52,6 +52,23 @@ def test_a_directory_inside_a_source_is_refused(tmp_path: Path) -> None:
     listed = inventory(survey)
     object.__setattr__(listed, "sources", (SourceRoot("b1", tmp_path, ()),))
     object.__setattr__(plan, "inventory", listed)
-    with pytest.raises(RequestError, match="inside the source b1"):
+    with pytest.raises(RequestError, match=re.escape(f"inside the source {tmp_path}")):
         write_maps(make_report(plan, "shallow"), tmp_path / "maps")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_around_a_source_is_refused_since_maps_would_go_into_it(tmp_path: Path) -> None:
+    desk = Desk()
+    survey = desk.copy(seg(0, B(0, 10)))
+    plan = desk.plan(survey)
+    listed = inventory(survey)
+    (tmp_path / "b1").mkdir()
+    object.__setattr__(listed, "sources", (SourceRoot("b1", tmp_path / "b1", ()),))
+    object.__setattr__(plan, "inventory", listed)
+    with pytest.raises(RequestError, match="lies inside"):
+        write_maps(make_report(plan, "shallow"), tmp_path)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "b1").symlink_to(tmp_path / "b1")
+    with pytest.raises(RequestError, match="inside the source"):
+        write_maps(make_report(plan, "shallow"), tmp_path / "maps")
+    assert list((tmp_path / "b1").iterdir()) == []

@@ -1,0 +1,76 @@
+"""Placing: one document at its path, whole or not at all, and never among evidence."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.scan.replica import Inventory
+
+_ADVICE = {
+    errno.ENOSPC: "Free space, or name a file on another disk.",
+    errno.EDQUOT: "Raise the quota, or name a file on another disk.",
+    errno.EFBIG: "Name a file on another file system.",
+    errno.ENOENT: "Make its directory first.",
+    errno.ENOTDIR: "Make its directory first.",
+}
+
+
+def refuse_output(inventory: Inventory, output: Path) -> None:
+    """Looks at a file or directory that is to be written; links are followed.
+
+    Raises:
+        RequestError: it lies inside a source, or a source inside it.
+    """
+    inside = inventory.place_of(output)
+    if inside is not None:
+        raise RequestError(
+            f"{output} lies inside the source {inside}; evidence is never written to",
+            advice="Give a place outside of every source, best on another disk.",
+        )
+    real = output.resolve()
+    for place in inventory.places:
+        if place.is_relative_to(real):
+            raise RequestError(
+                f"the source {place} lies inside {output}; evidence must not be mixed with output",
+                advice="Give a directory of its own.",
+            )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text under a temporary name, syncs and renames; a device or pipe is written to directly.
+
+    Args:
+        path: a link is followed; what stands there is replaced.
+        text: the whole content.
+
+    Raises:
+        DestinationError: it could not be written; nothing half-written is left.
+    """
+    data = text.encode("utf-8")
+    partial: Path | None = None
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with target.open("wb") as stream:
+                stream.write(data)
+            return
+        partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
+        with partial.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise DestinationError(
+            f"{path} could not be written: {(error.strerror or str(error)).lower()}",
+            target=str(path),
+            advice=_ADVICE.get(error.errno or 0, "Name a file where this user may write."),
+        ) from error
+    finally:
+        if partial is not None:
+            with suppress(OSError):
+                partial.unlink()
