@@ -23,6 +23,8 @@ from kafka_salvage.scan.batches import BatchTable
 
 LONE_DAMAGE = 26
 """A lone 0/1 message that ends the data needs fewer bytes of damage before it: no message header fits into them."""
+_MOST_STEPS = 64
+"""Sane headers followed behind a chain, to see whether the length before it means them too."""
 
 
 class Why(Enum):
@@ -84,15 +86,34 @@ class Belief:
             at = int(np.searchsorted(ends, told))
             if told > 0 and at < len(ends) and int(ends[at]) == told:
                 return at + 1
-            if chain.rest and int(ends[-1]) < told <= chain.end - start:
-                behind = start + told
-                if behind == chain.end or self._ground.is_candidate(behind):
-                    return len(ends)
-        # a v2 record goes on behind its value with a header count: nothing touches there
-        total = chain.end - start
-        if any(before.endswith(text) for text in _varints(total)) and (total >= 1 << 13 or left.magic in (-1, 2)):
-            return len(ends)
+            if told > int(ends[-1]) and self._is_boundary(chain, start + told):
+                return len(ends)
+        # a v2 record goes on behind its value with a header count: nothing touches there, but its own torn or damaged members
+        for end in (chain.end, *self._claims_behind(chain)):
+            total = end - start
+            if any(before.endswith(text) for text in _varints(total)) and (total >= 1 << 13 or left.magic in (-1, 2)):
+                return len(ends)
         return 0
+
+    def _is_boundary(self, chain: Chain, position: int) -> bool:
+        """Whether a batch of the chain's unsearched rest begins there, or a sane header's claim behind it ends there."""
+        if position < chain.end:
+            return chain.rest > 0 and self._ground.is_candidate(position)
+        if position == chain.end:
+            return True
+        return position in self._claims_behind(chain)
+
+    def _claims_behind(self, chain: Chain) -> list[int]:
+        """Ends of the claims of sane headers that follow a chain one after another; the last may be torn."""
+        ends: list[int] = []
+        at = chain.end
+        while len(ends) < _MOST_STEPS:
+            head = self._ground.head(at)
+            if head is None or not self._ground.sane(at):
+                break
+            at = head.stop
+            ends.append(at)
+        return ends
 
     def inner_prefix(self, chain: Chain, damage_start: int, left: Side) -> int:
         """How many messages at the head of the chain may come from the inside of a damaged wrapper."""
