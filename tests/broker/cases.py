@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.broker import forget_partition, set_checkpoint
 from tests.support.build import Build, Rec, marker, v2_batch
+from tests.support.checkpoints import forget_partition, set_checkpoint
 from tests.support.cut import CLEAN
 from tests.support.surveys import headers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import broker
+from tests.support import jars
 
 _why: list[str] = []
 
@@ -16,9 +16,9 @@ _why: list[str] = []
 def kafka() -> Path:
     """Directory with Kafka's jars."""
     try:
-        broker.java()
-        return broker.jars()
-    except broker.UnavailableError as error:
+        jars.java()
+        return jars.jars()
+    except jars.UnavailableError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"no Kafka broker can run here: {error}")
         _why.append(str(error))

@@ -1,20 +1,18 @@
-"""A real Kafka broker for tests: jars through Maven, one process per node, ended by its own id.
+"""A real Kafka broker for tests: one process per node, ended by its own id.
 
-The jars are copied once into a cache directory; afterwards everything runs offline. Nodes run in KRaft mode on free
-loopback ports: node 1 is controller and broker, further nodes are brokers only.
+Nodes run in KRaft mode on free loopback ports: node 1 is controller and broker, further nodes are brokers only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,26 +22,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-VERSION = "4.1.1"
-CLUSTER_ID = "c2FsdmFnZS10ZXN0cy0tMQ"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafka_salvage-tests"
+from tests.support.jars import JVM, jars, java, run_tool
 
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>kafka-salvage</groupId><artifactId>broker-jars</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
+CLUSTER_ID = "c2FsdmFnZS10ZXN0cy0tMQ"
 
 LOGGING = """rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
@@ -52,8 +33,6 @@ appender.out.name = OUT
 appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d{HH:mm:ss.SSS} %p %m (%c{1})%n
 """
-
-JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 SETTINGS: dict[str, str] = {
     "controller.listener.names": "CONTROLLER",
@@ -80,55 +59,8 @@ SETTINGS: dict[str, str] = {
 """A segment that a broker deletes stays on disk as `.deleted`, so that a test can see it."""
 
 
-class UnavailableError(RuntimeError):
-    """No broker can run here; says why."""
-
-
 class StartFailedError(RuntimeError):
     """The broker ended, or was not ready in time."""
-
-
-def java() -> str:
-    """The `java` program, version 17 or newer.
-
-    Raises:
-        UnavailableError: there is none.
-    """
-    found = shutil.which("java")
-    if found is None:
-        raise UnavailableError("no java on the PATH")
-    text = subprocess.run([found, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
-    match = re.search(r'version "(\d+)', text)
-    if match is None or int(match[1]) < 17:
-        raise UnavailableError(f"java 17 or newer is needed, found {text.splitlines()[:1]}")
-    return found
-
-
-def jars() -> Path:
-    """Directory with the jars of Kafka; downloads them at the first call.
-
-    Raises:
-        UnavailableError: neither the cache nor Maven gives them.
-    """
-    target = CACHE / f"kafka-{VERSION}"
-    if (target / f"kafka_2.13-{VERSION}.jar").is_file():
-        return target
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise UnavailableError(f"no mvn on the PATH, and no jars in {target}")
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    partial.mkdir(parents=True)
-    try:
-        (partial / "pom.xml").write_text(POM)
-        command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
-        done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False, timeout=1200)
-        if done.returncode:
-            raise UnavailableError(f"maven could not fetch Kafka {VERSION}: {(done.stdout + done.stderr)[-400:]}")
-        with contextlib.suppress(OSError):  # another process was faster
-            partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
 
 
 def free_ports(count: int) -> list[int]:
@@ -138,21 +70,6 @@ def free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def run_tool(main: str, *arguments: str, directory: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
-    """Runs one of Kafka's own programs.
-
-    Args:
-        main: class, e.g. ``kafka.tools.DumpLogSegments``.
-        arguments: for it.
-        directory: where its logging settings are put.
-        timeout: seconds.
-    """
-    settings = directory / "quiet.properties"
-    settings.write_text("rootLogger.level = OFF\n")
-    command = [java(), "-Xmx256m", *JVM, f"-Dlog4j2.configurationFile={settings}", "-cp", f"{jars()}/*", main]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=timeout)
 
 
 @dataclass
@@ -389,6 +306,23 @@ class Cluster:
         """Node ids of the in-sync replicas."""
         return sorted(self.admin().list_topics(topic, timeout=30).topics[topic].partitions[partition].isrs)
 
+    def reassign(self, topic: str, partition: int, nodes: Sequence[int]) -> None:
+        """Changes the replicas of a partition (`AlterPartitionReassignments` version 0, which no Python client speaks)."""
+        replicas = _compact(struct.pack(">i", node) for node in nodes)
+        part = struct.pack(">i", partition) + replicas + b"\0"
+        name = topic.encode()
+        body = struct.pack(">i", 30000) + _compact([bytes([len(name) + 1]) + name + _compact([part]) + b"\0"]) + b"\0"
+        message = struct.pack(">hhih", 45, 0, 1, 5) + b"tests" + b"\0" + body
+        host, port = self.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as link:
+            link.sendall(struct.pack(">i", len(message)) + message)
+            (size,) = struct.unpack(">i", _exactly(link, 4))
+            answer = _exactly(link, size)
+        # correlation id, tags, throttle time, error code
+        (error,) = struct.unpack_from(">h", answer, 9)
+        if error:
+            raise RuntimeError(f"reassignment of {topic}-{partition} was refused with error {error}")
+
     @contextlib.contextmanager
     def _consumer(self, isolation: str) -> Iterator[Consumer]:
         consumer = Consumer(
@@ -409,6 +343,21 @@ class Cluster:
             consumer.close()
 
 
+def _compact(items: Iterable[bytes]) -> bytes:
+    listed = list(items)
+    return bytes([len(listed) + 1]) + b"".join(listed)
+
+
+def _exactly(link: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = link.recv(size - len(data))
+        if not more:
+            raise RuntimeError("the broker closed the connection")
+        data += more
+    return data
+
+
 def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
     """Waits for a condition.
 
@@ -420,23 +369,3 @@ def until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {timeout} s")
         time.sleep(0.1)
-
-
-def forget_partition(data: Path, topic: str, partition: int) -> None:
-    """Takes one partition's lines out of the checkpoint files of a stopped broker's log directory."""
-    for name in (
-        "recovery-point-offset-checkpoint",
-        "replication-offset-checkpoint",
-        "log-start-offset-checkpoint",
-        "cleaner-offset-checkpoint",
-    ):
-        set_checkpoint(data / name, topic, partition, None)
-
-
-def set_checkpoint(path: Path, topic: str, partition: int, offset: int | None) -> None:
-    """Sets (or with None removes) one line of a checkpoint file."""
-    lines = path.read_text().splitlines()[2:] if path.exists() else []
-    kept = [line for line in lines if line.rsplit(" ", 1)[0] != f"{topic} {partition}"]
-    if offset is not None:
-        kept.append(f"{topic} {partition} {offset}")
-    path.write_text("\n".join(["0", str(len(kept)), *kept]) + "\n")

@@ -7,10 +7,12 @@ One edit per line; ``#`` starts a comment. Places are original positions: a numb
     insert PLACE HEX          pad PLACE COUNT          noise PLACE COUNT SEED  delete PLACE PLACE
     duplicate PLACE PLACE AT  splice PLACE FROM        scramble PLACE PLACE SEED
     field BATCH NAME VALUE    append HEX               grow COUNT
+    graft PLACE FROM TO       cover PLACE FROM TO
 
 ``pad`` inserts zeros, ``grow`` appends them, ``noise`` inserts random bytes, ``scramble`` overwrites with random bytes,
-``splice`` replaces everything from PLACE on by the other file from its byte FROM on. ``field`` forges a header field
-(base_offset, length, epoch, magic, crc, attributes, delta, count): VALUE is a number, ``+n``, ``-n`` or ``^n``.
+``splice`` replaces everything from PLACE on by the other file from its byte FROM on, ``graft`` inserts and ``cover`` lays a
+piece of the other file over what is there. ``field`` forges a header field
+(base_offset, length, epoch, magic, crc, attributes, delta, count and the like): VALUE is a number, ``+n``, ``-n`` or ``^n``.
 """
 
 from __future__ import annotations
@@ -38,6 +40,11 @@ V2_FIELDS = {
     "crc": (17, "I"),
     "attributes": (21, "h"),
     "delta": (23, "i"),
+    "base_timestamp": (27, "q"),
+    "max_timestamp": (35, "q"),
+    "producer_id": (43, "q"),
+    "producer_epoch": (51, "h"),
+    "base_sequence": (53, "i"),
     "count": (57, "i"),
 }
 LEGACY_FIELDS = {
@@ -46,6 +53,7 @@ LEGACY_FIELDS = {
     "crc": (12, "I"),
     "magic": (16, "b"),
     "attributes": (17, "b"),
+    "key_length": (18, "i"),
 }
 
 
@@ -165,6 +173,11 @@ class Workshop:
             at, begin = self.now(words[0]), int(words[1], 0)
             self.remove(at, len(self.data))
             self.put(at, self.other[begin:], np.arange(begin, len(self.other), dtype=np.int64) + OTHER)
+        elif verb in ("graft", "cover"):
+            at, begin, stop = self.now(words[0]), int(words[1], 0), min(int(words[2], 0), len(self.other))
+            if verb == "cover":
+                self.remove(at, min(at + stop - begin, len(self.data)))
+            self.put(at, self.other[begin:stop], np.arange(begin, stop, dtype=np.int64) + OTHER)
         elif verb == "field":
             self.forge(int(words[0]), words[1], words[2])
         else:

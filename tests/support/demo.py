@@ -136,8 +136,8 @@ def main() -> int:
         lines.append(
             f"Records rescued: {summary['records']['intact']} intact, {summary['records']['repaired']} repaired."
         )
-        lines += [f"  {path.relative_to(ROOT)}" for path in sorted(rescued.rglob("*.jsonl"))]
-        first = min((rescued / "jsonl").rglob("*.jsonl"))
+        lines += [f"  {path.relative_to(ROOT)}" for path in sorted(rescued.rglob("jsonl/*/*.jsonl"))]
+        first = rescued / "jsonl" / "mixed-gzip" / "0.jsonl"
         lines += ["", f"$ head -n 3 {first.relative_to(ROOT)} | cut -c 1-160"]
         with first.open() as stream:
             lines += [line[:160].rstrip("\n") for line in itertools.islice(stream, 3)]
