@@ -83,25 +83,30 @@ class Counts:
         self.control += control
 
 
-def count_line(steps: Sequence[Step], labels: TransactionLabels, window: Window, edges: Edges) -> Counts:
+def count_line(steps: Sequence[Step], labels: TransactionLabels | None, window: Window, edges: Edges) -> Counts:
     """Sums over the batches of ``steps`` that have a record inside ``window`` (or, empty, lie inside).
+
+    Args:
+        steps: a line, in offset order.
+        labels: fates of its transactional batches; None leaves the labels uncounted.
+        window: what is selected.
+        edges: reads batches again where a run is cut.
 
     Raises:
         SourceError: a file that must be read again cannot be opened any more.
     """
     counts = Counts()
-    by_rows = isinstance(labels, Labels) and not window.timed
-    for step in steps:
-        whole, stretches = _split(step, window)
-        if whole is not None and by_rows:
-            runs = step.survey.runs
-            sums = (int(np.maximum(c[whole], 0).sum()) for c in (runs.batches, runs.records, runs.control))
-            counts.add(step.verdict, *sums)
-        elif whole is not None:
-            stretches = [(step.start, step.stop)]
+    by_rows = labels is None or (isinstance(labels, Labels) and not window.timed)
+    for group in _by_segment(steps):
+        if by_rows and not window.timed and group[0].verdict in (Verdict.INTACT, Verdict.REPAIRED):
+            stretches = _add_runs(counts, group, window)
+        else:
+            stretches = [(step.start, step.stop) for step in group]
         for start, stop in stretches:
-            table, records = inside(step.survey, start, stop, window, edges)
-            _add_batches(counts, step.verdict, table, records, None if by_rows else labels)
+            table, records = inside(group[0].survey, start, stop, window, edges)
+            _add_batches(counts, group[0].verdict, table, records, None if by_rows else labels)
+    if labels is None:
+        return counts
     if isinstance(labels, Labels) and by_rows:
         _add_rows(counts, steps, labels, window, edges)
     counts.labels[Transaction.NONE] = counts.data - sum(
@@ -110,18 +115,45 @@ def count_line(steps: Sequence[Step], labels: TransactionLabels, window: Window,
     return counts
 
 
-def _split(step: Step, window: Window) -> tuple[Bool | None, list[tuple[int, int]]]:
-    """Rows of the run table that count as they are, and stretches of bytes that must be read again."""
-    runs = step.survey.runs
-    if step.verdict not in (Verdict.INTACT, Verdict.REPAIRED) or window.timed:
-        return None, [(step.start, step.stop)]
-    touched = (runs.start < step.stop) & (runs.stop > step.start)
-    touched &= (runs.next_offset > window.low) & (runs.first_offset < window.high)
-    whole = touched & (runs.start >= step.start) & (runs.stop <= step.stop)
+def _by_segment(steps: Iterable[Step]) -> Iterable[list[Step]]:
+    """Steps of one segment and verdict together, by position."""
+    groups: dict[tuple[int, Verdict], list[Step]] = {}
+    for step in steps:
+        groups.setdefault((id(step.survey), step.verdict), []).append(step)
+    return [sorted(group, key=lambda step: step.start) for group in groups.values()]
+
+
+def _add_runs(counts: Counts, group: Sequence[Step], window: Window) -> list[tuple[int, int]]:
+    """Adds the runs that lie wholly in a step and in the window; returns bytes of those that are cut.
+
+    Runs are in file order, and a step covers whole runs but for its ends.
+    """
+    runs = group[0].survey.runs
+    starts = np.array([step.start for step in group], np.int64)
+    stops = np.array([step.stop for step in group], np.int64)
+    in_window = (runs.next_offset > window.low) & (runs.first_offset < window.high)
+    home = np.maximum(np.searchsorted(starts, runs.start, side="right") - 1, 0)
+    whole = in_window & (runs.start >= starts[home]) & (runs.stop <= stops[home])
     whole &= (runs.first_offset >= window.low) & (runs.next_offset <= window.high)
-    partly = np.flatnonzero(touched & ~whole)
-    starts, stops = np.maximum(runs.start[partly], step.start), np.minimum(runs.stop[partly], step.stop)
-    return whole, list(zip(starts.tolist(), stops.tolist(), strict=True))
+    sums = (int(np.maximum(column[whole], 0).sum()) for column in (runs.batches, runs.records, runs.control))
+    counts.add(group[0].verdict, *sums)
+    stretches: list[tuple[int, int]] = []
+    for row in np.flatnonzero(in_window & ~whole).tolist():
+        start, stop = int(runs.start[row]), int(runs.stop[row])
+        first = int(np.searchsorted(stops, start, side="right"))
+        last = int(np.searchsorted(starts, stop, side="left"))
+        stretches += [(max(start, step.start), min(stop, step.stop)) for step in group[first:last]]
+    return stretches
+
+
+def _stretches(step: Step, window: Window) -> list[tuple[int, int]]:
+    """Bytes of a step's runs that meet the window."""
+    runs = step.survey.runs
+    low = int(np.searchsorted(runs.stop, step.start, side="right"))
+    high = int(np.searchsorted(runs.start, step.stop, side="left"))
+    rows = np.flatnonzero((runs.next_offset[low:high] > window.low) & (runs.first_offset[low:high] < window.high)) + low
+    starts, stops = np.maximum(runs.start[rows], step.start), np.minimum(runs.stop[rows], step.stop)
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
 
 def inside(segment: SegmentSurvey, start: int, stop: int, window: Window, edges: Edges) -> tuple[BatchTable, I64]:
@@ -184,11 +216,3 @@ def _add_rows(counts: Counts, steps: Sequence[Step], labels: Labels, window: Win
 
 def _over(steps: Iterable[Step], window: Window) -> list[Step]:
     return [s for s in steps if s.offsets.start < window.high and s.offsets.stop > window.low]
-
-
-def _stretches(step: Step, window: Window) -> list[tuple[int, int]]:
-    runs = step.survey.runs
-    rows = (runs.start < step.stop) & (runs.stop > step.start)
-    rows &= (runs.first_offset < window.high) & (runs.next_offset > window.low)
-    starts, stops = np.maximum(runs.start[rows], step.start), np.minimum(runs.stop[rows], step.stop)
-    return list(zip(starts.tolist(), stops.tolist(), strict=True))

@@ -193,7 +193,7 @@ class IntegrityReport:
         if span.status not in _GIVEN or not cut or (not span.absent and not window.timed):
             return size, span.absent
         part = window.clip(low, high)
-        counts = count_line(partition.line, partition.labels, part, self._edges)
+        counts = count_line(partition.line, None, part, self._edges)
         present = sum(counts.records.values())
         return (present, 0) if window.timed else (size, size - present)
 
@@ -233,7 +233,7 @@ class IntegrityReport:
             "log_start_offset": survey.log_start,
             "high_watermark": replica.high_watermark,
             "intact_records": sum(kept),
-            "only_here": count_line(given, partition.labels, self._window(partition, trimmed=False), self._edges).data,
+            "only_here": count_line(given, None, self._window(partition, trimmed=False), self._edges).data,
             "broker_would": broker_would(survey),
         }
 

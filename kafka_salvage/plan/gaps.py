@@ -27,7 +27,9 @@ HARMFUL = frozenset(
 """Verdicts of bytes that may hold what a gap lacks."""
 
 _STATUS = {Verdict.UNDECODABLE: Status.UNDECODABLE, Verdict.SUSPECT: Status.SUSPECT}
-_GAP_CODES = frozenset({"offset-gap", "segment-missing"})
+GAP_CODES = frozenset({"offset-gap", "segment-missing"})
+"""Findings that say that offsets are not there."""
+
 _PRIORITY = (Status.UNDECODABLE, Status.SUSPECT, Status.LOST)
 
 
@@ -40,7 +42,7 @@ class Ground:
         bases: their base offsets.
         compaction: whether gaps without damage mean nothing.
         tiered: what lies below the first segment is in remote storage.
-        notes: findings of the copy as a whole (a missing segment, an index that reaches further).
+        notes: findings that name offsets: of the copy as a whole, and gaps inside its files.
         source, path: of the copy, for findings of its own.
         ends: highest offset each kind of evidence names, as text, for the reasons.
     """
@@ -125,11 +127,11 @@ def _between(segment: SegmentSurvey, before: Piece | None, behind: Piece | None)
     low = before.stop if before is not None and before.segment is segment else 0
     high = behind.start if behind is not None and behind.segment is segment else segment.regions.size
     regions = segment.regions.regions
-    for region in regions[bisect_left(regions, low, key=lambda r: r.start) :]:
-        if region.stop > high:
+    for at in range(bisect_left(regions, low, key=lambda r: r.start), len(regions)):
+        if regions[at].stop > high:
             break
-        if region.verdict in HARMFUL:
-            yield region
+        if regions[at].verdict in HARMFUL:
+            yield regions[at]
 
 
 def _part(ground: Ground, start: int, stop: int, harmed: Sequence[Region], place: _Place) -> list[OffsetSpan]:
@@ -161,8 +163,7 @@ def _part(ground: Ground, start: int, stop: int, harmed: Sequence[Region], place
 
 def _undamaged(ground: Ground, low: int, high: int, place: _Place) -> OffsetSpan:
     where = OffsetRange(low, high)
-    near = [*ground.notes, *(f for s in place.segments for f in s.findings if f.code in _GAP_CODES)]
-    notes = tuple(f for f in near if f.offsets is not None and f.offsets.overlaps(where))
+    notes = tuple(f for f in ground.notes if f.offsets is not None and f.offsets.overlaps(where))
     if not place.segments and place.before is None and ground.tiered:
         return OffsetSpan(where, Status.ABSENT, reason="remote-tier")
     file_gone = any(f.code == "segment-missing" for f in notes)
@@ -174,7 +175,7 @@ def _undamaged(ground: Ground, low: int, high: int, place: _Place) -> OffsetSpan
         reason = "before the first segment"
     else:
         reason = "between batches"
-    if not any(f.code in _GAP_CODES for f in notes):
+    if not any(f.code in GAP_CODES for f in notes):
         notes = (_gap_finding(ground, where, place, reason), *notes)
     return OffsetSpan(where, Status.MISSING, reason=reason, findings=notes)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kafka_salvage.plan.gaps import Ground, explain, join
+from kafka_salvage.plan.gaps import GAP_CODES, Ground, explain, join
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
@@ -84,7 +85,7 @@ def make_ledger(line: Line) -> Ledger:
         bases=tuple(base for base, _ in bases),
         compaction=line.compaction,
         tiered=line.tiered,
-        notes=line.lead.findings,
+        notes=tuple(_notes(line)),
         source=line.lead.replica.source,
         path=line.lead.replica.path,
         ends=f": {ends}" if ends else "",
@@ -104,15 +105,21 @@ def make_ledger(line: Line) -> Ledger:
     return Ledger(spans=_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
 
 
+def _notes(line: Line) -> Iterator[Finding]:
+    """Findings that may say why offsets are not there: those of the copy, and gaps that a file's judge saw."""
+    yield from (finding for finding in line.lead.findings if finding.offsets is not None)
+    for segment in line.segments:
+        yield from (f for f in segment.findings if f.code in GAP_CODES and f.offsets is not None)
+
+
 def _span(piece: Piece, home: State) -> OffsetSpan:
     findings: tuple[Finding, ...] = ()
     if piece.verdict is not Verdict.INTACT:
-        findings = tuple(
-            finding
-            for region in piece.segment.regions
-            if region.verdict is piece.verdict and region.start < piece.stop and piece.start < region.stop
-            for finding in region.findings
-        )
+        regions = piece.segment.regions.regions
+        low = bisect_right(regions, piece.start, key=lambda region: region.stop)
+        high = bisect_left(regions, piece.stop, key=lambda region: region.start)
+        here = (region for region in regions[low:high] if region.verdict is piece.verdict)
+        findings = tuple(finding for region in here for finding in region.findings)
     return OffsetSpan(
         offsets=piece.offsets,
         status=_OUTPUT[piece.verdict],

@@ -98,6 +98,16 @@ def make_plan(
     return Plan(inventory=inventory, policy=policy, partitions=tuple(partitions))
 
 
+def refuse_copies(inventory: Inventory, policy: Policy) -> None:
+    """Refuses, before anything is read, what `make_plan` would refuse after.
+
+    Raises:
+        RequestError: several live copies of one partition, and nothing chooses among them.
+    """
+    unread = [ReplicaSurvey(r, (), (), Compaction(False, ""), (), None) for r in inventory.replicas]
+    make_plan(inventory, unread, policy)
+
+
 def _holds_anything(incarnation: Incarnation) -> bool:
     """Whether a live directory (or what stands for it) gives at least one batch."""
     return any(len(segment.runs) for survey in incarnation.surveys for segment in survey.segments)

@@ -6,7 +6,7 @@ of trust; what is covered already is never covered twice, and a batch is placed 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -196,16 +196,16 @@ class Timeline:
 
     def _free(self, piece: Piece, allowed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Ranges that are allowed, free, and meet ``piece``."""
-        begin = bisect_left(allowed, piece.first, key=lambda pair: pair[1] - 1)
         free: list[tuple[int, int]] = []
-        for low, high in allowed[begin:]:
+        for place in range(bisect_right(allowed, piece.first, key=lambda pair: pair[1]), len(allowed)):
+            low, high = allowed[place]
             if low >= piece.next:
                 break
             cursor = low
             at = max(0, bisect_left(self.pieces, max(low, piece.first), key=attrgetter("first")) - 1)
-            for other in self.pieces[at:]:
-                if other.first >= min(high, piece.next):
-                    break
+            while at < len(self.pieces) and self.pieces[at].first < min(high, piece.next):
+                other = self.pieces[at]
+                at += 1
                 if other.next <= cursor:
                     continue
                 if other.first > cursor:

@@ -15,8 +15,8 @@ import numpy as np
 
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
 from kafka_salvage.plan.timeline import Piece
-from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA
-from kafka_salvage.scan.batches import I8, I16, I64, BatchTable
+from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
+from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
 
 CODE = {label: code for code, label in enumerate(TRANSACTION_CODES)}
 
@@ -133,31 +133,33 @@ def _judge(rows: _Rows, mine: I64, stretch: I64, holes: int, codes: I8) -> None:
 
 
 def _gather(pieces: Sequence[Piece]) -> _Rows:
-    parts: list[tuple[I8, I64, I16, I64, I64, I64]] = []
+    """Rows of the segments' tables that lie in a piece, in offset order."""
+    of_segment: dict[int, list[Piece]] = {}
     for piece in pieces:
-        table = piece.segment.transactions
-        if not len(table):
-            continue
-        inside = (
-            (table.position >= piece.start)
-            & (table.position < piece.stop)
-            & (table.last_offset >= piece.first)
-            & (table.first_offset < piece.next)
-        )
-        if inside.any():
-            parts.append(
-                (
-                    table.kind[inside],
-                    table.producer_id[inside],
-                    table.producer_epoch[inside],
-                    table.first_offset[inside],
-                    table.last_offset[inside],
-                    table.records[inside],
-                )
-            )
-    if not parts:
-        empty = np.empty(0, np.int64)
-        return _Rows(empty.astype(np.int8), empty, empty.astype(np.int16), empty, empty, empty)
-    kind, producer, epoch, first, last, records = (np.concatenate(column) for column in zip(*parts, strict=True))
+        if len(piece.segment.transactions):
+            of_segment.setdefault(id(piece.segment), []).append(piece)
+    found: list[tuple[TransactionTable, Bool]] = []
+    for group in of_segment.values():
+        table = group[0].segment.transactions
+        found.append((table, _inside(table, sorted(group, key=lambda piece: piece.start))))
+    empty = TransactionTable.from_rows([])
+    parts = found or [(empty, np.empty(0, np.bool_))]
+    first = np.concatenate([table.first_offset[mine] for table, mine in parts])
     order = np.argsort(first, kind="stable")
-    return _Rows(kind[order], producer[order], epoch[order], first[order], last[order], records[order])
+    return _Rows(
+        kind=np.concatenate([table.kind[mine] for table, mine in parts])[order],
+        producer=np.concatenate([table.producer_id[mine] for table, mine in parts])[order],
+        epoch=np.concatenate([table.producer_epoch[mine] for table, mine in parts])[order],
+        first=first[order],
+        last=np.concatenate([table.last_offset[mine] for table, mine in parts])[order],
+        records=np.concatenate([table.records[mine] for table, mine in parts])[order],
+    )
+
+
+def _inside(table: TransactionTable, pieces: Sequence[Piece]) -> Bool:
+    """Which rows begin in one of the pieces of their segment (sorted by position)."""
+    edges = np.array([(piece.start, piece.stop, piece.first, piece.next) for piece in pieces], np.int64)
+    at = np.searchsorted(edges[:, 0], table.position, side="right") - 1
+    home = edges[np.maximum(at, 0)]
+    here = (at >= 0) & (table.position < home[:, 1])
+    return np.asarray(here & (table.last_offset >= home[:, 2]) & (table.first_offset < home[:, 3]))
