@@ -19,7 +19,7 @@ from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
-from kafka_salvage.plan.merge import make_plan
+from kafka_salvage.plan.merge import make_plan, refuse_copies
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
 from kafka_salvage.regions.runs import ReplicaSurvey
@@ -169,6 +169,7 @@ def _plan(paths: Paths, deep: bool, flags: Flags) -> Plan:
 def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
     policy = make_policy(flags)
     inventory = _selected(inventory, policy.selection)
+    refuse_copies(inventory, policy)
     return make_plan(inventory, _surveys(inventory, deep, policy, flags), policy)
 
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from kafka_salvage.errors import RequestError
-from kafka_salvage.plan.merge import make_plan
+from kafka_salvage.plan.merge import make_plan, refuse_copies
 from kafka_salvage.plan.plan import PartitionPlan
 from kafka_salvage.plan.policy import Include, Policy, Selection
 from kafka_salvage.regions.runs import SegmentSurvey
@@ -36,6 +36,14 @@ class TestLiveCopies:
         assert "b1:orders-0" in caught.value.message
         assert "b2:orders-0" in caught.value.message
         assert "--prefer NAME (one of: b1, b2)" in caught.value.advice
+
+    def test_the_inventory_alone_is_enough_to_refuse(self) -> None:
+        desk = Desk()
+        copies = [desk.copy(seg(0, B(0, 10)), source=name) for name in ("b1", "b2")]
+        with pytest.raises(RequestError, match="more than one live copy"):
+            refuse_copies(inventory(*copies), Policy())
+        refuse_copies(inventory(*copies), Policy(prefer="b2"))
+        refuse_copies(inventory(copies[0]), Policy())
 
     def test_prefer_takes_that_source_whole(self) -> None:
         desk = Desk()
