@@ -93,7 +93,7 @@ class IntegrityReport:
     @cached_property
     def _document(self) -> dict[str, Any]:
         held, beyond = self.numbering.split()
-        counts = {id(p): self._counts(p, trimmed=False) for p in self.plan.partitions}
+        counts = {id(p): self._counts(p) for p in self.plan.partitions}
         return {
             "schema": SCHEMA,
             "depth": self.depth,
@@ -127,13 +127,13 @@ class IntegrityReport:
             for span in partition.ledger:
                 yield from span.findings
 
-    def _window(self, partition: PartitionPlan, *, trimmed: bool) -> Window:
-        keep = trimmed and Include.TRIMMED in self.plan.policy.include
+    def _window(self, partition: PartitionPlan) -> Window:
+        """What counts of a line; what lies below the log start only when it was asked for."""
+        keep = Include.TRIMMED in self.plan.policy.include
         return window_of(self.plan.policy.selection, None if keep else partition.log_start)
 
-    def _counts(self, partition: PartitionPlan, *, trimmed: bool) -> Counts:
-        window = self._window(partition, trimmed=trimmed)
-        return count_line(partition.line, partition.labels, window, self._edges)
+    def _counts(self, partition: PartitionPlan) -> Counts:
+        return count_line(partition.line, partition.labels, self._window(partition), self._edges)
 
     def _summary(self, counts: dict[int, Counts], omitted: int) -> dict[str, Any]:
         selected = [p for p in self.plan.partitions if p.selected]
@@ -175,7 +175,7 @@ class IntegrityReport:
         sums = dict.fromkeys(Status, 0)
         at_least = False
         for partition in selected:
-            window = self._window(partition, trimmed=True)
+            window = self._window(partition)
             for span in selected_spans(partition, self.plan.policy.selection):
                 size, absent = self._span_size(partition, span, window)
                 sums[span.status] += size - absent
@@ -233,7 +233,7 @@ class IntegrityReport:
             "log_start_offset": survey.log_start,
             "high_watermark": replica.high_watermark,
             "intact_records": sum(kept),
-            "only_here": count_line(given, None, self._window(partition, trimmed=False), self._edges).data,
+            "only_here": count_line(given, None, self._window(partition), self._edges).data,
             "broker_would": broker_would(survey),
         }
 

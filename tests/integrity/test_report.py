@@ -184,6 +184,8 @@ def test_trimmed_records_are_counted_only_when_asked_for() -> None:
     assert plain["summary"]["records"]["intact"] == 6
     asked = valid(made(desk, survey, policy=Policy(include=frozenset({Include.TRIMMED}))))
     assert asked["summary"]["offsets"]["trimmed"] == 14
+    assert asked["summary"]["records"]["intact"] == 20
+    assert asked["partitions"][0]["records"]["data"] == 20
 
 
 def test_lost_at_least_is_said_of_an_open_end() -> None:
