@@ -1,0 +1,119 @@
+"""Plain values of a survey: a segment's judgement as JSON, and back.
+
+Columns are little-endian bytes, deflated, as base64: a segment of many small transactions has a row per batch. Everything
+else goes by the fields of its type, so that a field that is added there is kept here. A finding that several regions share
+stays one finding.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.map import Region, RegionMap
+from kafka_salvage.regions.runs import (
+    RUN_COLUMNS,
+    TXN_COLUMNS,
+    Patch,
+    RunTable,
+    SegmentFacts,
+    SegmentSurvey,
+    TransactionTable,
+)
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.replica import SegmentFile
+
+Plain = dict[str, Any]
+_LEVEL = 1
+
+
+def _columns(table: object, columns: Mapping[str, np.dtype[Any]]) -> Plain:
+    made: Plain = {}
+    for name, kind in columns.items():
+        data = np.ascontiguousarray(getattr(table, name), kind.newbyteorder("<")).tobytes()
+        made[name] = base64.b64encode(zlib.compress(data, _LEVEL)).decode("ascii")
+    return made
+
+
+def _arrays(value: Plain, columns: Mapping[str, np.dtype[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {
+        name: np.frombuffer(zlib.decompress(base64.b64decode(value[name])), kind.newbyteorder("<")).astype(kind)
+        for name, kind in columns.items()
+    }
+
+
+def _offsets(value: OffsetRange | None) -> list[int] | None:
+    return None if value is None else [value.start, value.stop]
+
+
+def _range(value: list[int] | None) -> OffsetRange | None:
+    return None if value is None else OffsetRange(*value)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, at any depth: the types here hold no lists."""
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def _finding(finding: Finding) -> Plain:
+    made = {field.name: getattr(finding, field.name) for field in fields(finding)}
+    return {**made, "offsets": _offsets(finding.offsets), "detail": dict(finding.detail)}
+
+
+def _region(region: Region, numbers: Mapping[int, int]) -> list[Any]:
+    made = {field.name: getattr(region, field.name) for field in fields(region)}
+    made |= {
+        "verdict": str(region.verdict),
+        "offsets": _offsets(region.offsets),
+        "findings": [numbers[id(finding)] for finding in region.findings],
+    }
+    return list(made.values())
+
+
+def _read_region(value: list[Any], findings: list[Finding]) -> Region:
+    made = dict(zip((field.name for field in fields(Region)), value, strict=True))
+    made |= {
+        "verdict": Verdict(made["verdict"]),
+        "offsets": _range(made["offsets"]),
+        "findings": tuple(findings[number] for number in made["findings"]),
+    }
+    return Region(**made)
+
+
+def to_plain(survey: SegmentSurvey) -> Plain:
+    """The judgement of one segment as plain JSON values; the file itself is not in it."""
+    known: dict[int, Finding] = {}
+    for finding in (*survey.findings, *(each for region in survey.regions for each in region.findings)):
+        known.setdefault(id(finding), finding)
+    numbers = {identity: number for number, identity in enumerate(known)}
+    return {
+        "size": survey.regions.size,
+        "regions": [_region(region, numbers) for region in survey.regions],
+        "runs": _columns(survey.runs, RUN_COLUMNS),
+        "transactions": _columns(survey.transactions, TXN_COLUMNS),
+        "patches": [[patch.position, patch.before.hex(), patch.after.hex()] for patch in survey.patches],
+        "all_findings": [_finding(finding) for finding in known.values()],
+        "findings": [numbers[id(finding)] for finding in survey.findings],
+        "facts": {field.name: getattr(survey.facts, field.name) for field in fields(survey.facts)},
+    }
+
+
+def from_plain(value: Plain, segment: SegmentFile) -> SegmentSurvey:
+    """The judgement that `to_plain` told, of the file that it is about."""
+    findings = [Finding(**{**each, "offsets": _range(each["offsets"])}) for each in value["all_findings"]]
+    return SegmentSurvey(
+        segment=segment,
+        regions=RegionMap(value["size"], (_read_region(each, findings) for each in value["regions"])),
+        runs=RunTable(**_arrays(value["runs"], RUN_COLUMNS)),
+        transactions=TransactionTable(**_arrays(value["transactions"], TXN_COLUMNS)),
+        patches=tuple(Patch(at, bytes.fromhex(before), bytes.fromhex(after)) for at, before, after in value["patches"]),
+        findings=tuple(findings[number] for number in value["findings"]),
+        facts=SegmentFacts(**{name: _tuples(each) for name, each in value["facts"].items()}),
+    )
