@@ -201,15 +201,15 @@ class LoaderSegment:
             FatalStartError: a length below 14 (`CorruptRecordException` that nobody catches).
         """
         with open_source(self.survey.segment.file.real) as source:
-            position = start
-            while (head := _header(source, position, self.size)) is not None:
+            window, position = _Window(source), start
+            while (head := _header(window, position, self.size)) is not None:
                 offset, length, magic = head
                 if length < SMALLEST_LENGTH:
                     raise FatalStartError(
                         f"Found record size {length} smaller than minimum record overhead ({SMALLEST_LENGTH}) "
                         f"at byte {position} of {self.path}"
                     )
-                yield position, OVERHEAD + length, _last_offset(source, position, offset, magic)
+                yield position, OVERHEAD + length, _last_offset(window, position, offset, magic)
                 position += OVERHEAD + length
 
     def next_offset(self) -> int:
@@ -295,11 +295,30 @@ class _Index:
         return self.time is not None and self.newest[1] < self.time[1]
 
 
-def _header(source: Source, position: int, end: int) -> tuple[int, int, int] | None:
+class _Window:
+    """Small pieces of a file, read a window at a time."""
+
+    SIZE = 1 << 18
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.start = 0
+        self.data = b""
+
+    def piece(self, position: int, size: int) -> bytes:
+        """Bytes at a position, fewer at the end of the file."""
+        at = position - self.start
+        if at < 0 or at + size > len(self.data):
+            self.start, at = position, 0
+            self.data = self.source.read(position, position + self.SIZE).tobytes()
+        return self.data[at : at + size]
+
+
+def _header(window: _Window, position: int, end: int) -> tuple[int, int, int] | None:
     """(offset, length, signed magic) of the next batch; None where Kafka's iteration ends without a word."""
     if position >= end - HEADER.size:
         return None
-    data = source.read(position, position + HEADER.size).tobytes()
+    data = window.piece(position, HEADER.size)
     if len(data) < HEADER.size:
         return None
     offset, length, _, magic = HEADER.unpack(data)
@@ -308,10 +327,10 @@ def _header(source: Source, position: int, end: int) -> tuple[int, int, int] | N
     return offset, length, magic
 
 
-def _last_offset(source: Source, position: int, offset: int, magic: int) -> int:
+def _last_offset(window: _Window, position: int, offset: int, magic: int) -> int:
     if magic < 2:
         return offset
-    data = source.read(position + LAST_OFFSET_DELTA, position + LAST_OFFSET_DELTA + 4).tobytes().ljust(4, b"\0")
+    data = window.piece(position + LAST_OFFSET_DELTA, 4).ljust(4, b"\0")
     return offset + int.from_bytes(data, "big", signed=True)
 
 
@@ -340,7 +359,7 @@ def _plain(table: BatchTable) -> Iterator[dict[str, int]]:
 
 def _future_magic(source: Source, position: int) -> dict[str, int] | None:
     # Kafka has no upper bound for magic: 3 to 127 is read as version 2, and magic lies outside its CRC.
-    head = _header(source, position, source.size)
+    head = _header(_Window(source), position, source.size)
     if head is None or head[2] <= 2 or head[1] < V2_OVERHEAD - OVERHEAD:
         return None
     offset, length, magic = head
