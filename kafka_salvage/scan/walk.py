@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kafka_salvage.ranges import ByteRange
-from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.source.source import U8, Source
 
 
@@ -48,13 +48,40 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class WalkBlock:
-    """One block of rows; the last one carries the stop."""
+    """One block of rows; the last one carries the stop.
+
+    Attributes:
+        batches: rows.
+        stop: why the walk ended, in its last block.
+        counts: batches that each row stands for where the walk folds; None: one each.
+    """
 
     batches: BatchTable
     stop: Stop | None
+    counts: I64 | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """How a walk folds ordinary batches into the row of the one before them (see `vector.folding`).
+
+    A folded row has the position and base offset of its first batch, the last offset of its last one, the sum of sizes and
+    of records, the lowest and the highest timestamp; its codec reads as none, its CRC, sequence and (unless transactional)
+    producer are those of the first batch.
+
+    Attributes:
+        marks: positions, ascending; a batch that begins there begins a row.
+        alone: the first batch of the walk is a row by itself.
+        until: a multiple of 1 MiB; the walk ends, without a stop, at the first batch that begins there or behind.
+    """
+
+    marks: I64
+    alone: bool = True
+    until: int | None = None
 
 
 BLOCK_ROWS = 8192
+FOLDED_ROWS = 4096
 WINDOW = 256 << 10
 
 
@@ -77,10 +104,32 @@ def walk(
     return _Walk(source, start, max(start, end), window, rows).blocks()
 
 
+def walk_folded(
+    source: Source,
+    start: int,
+    fold: Fold,
+    *,
+    window: int = WINDOW,
+    rows: int = FOLDED_ROWS,
+) -> Iterator[WalkBlock]:
+    """The same walk to the end of the file, with ordinary batches folded; windows and blocks have no influence on rows.
+
+    Args:
+        source: where bytes come from.
+        start: position of the first batch.
+        fold: how.
+        window: bytes per read, a multiple of 4096, at least 64 KiB.
+        rows: most rows per block, a multiple of 8.
+    """
+    if window < 64 << 10:
+        raise ValueError(f"window {window} is too small to fold")
+    return _Walk(source, start, max(start, source.size), window, rows, fold).blocks()
+
+
 class _Walk:
     """One walk under way: the work area, the kernel's state, and what could not be read."""
 
-    def __init__(self, source: Source, start: int, stop: int, window: int, rows: int) -> None:
+    def __init__(self, source: Source, start: int, stop: int, window: int, rows: int, fold: Fold | None = None) -> None:
         if window <= 0 or window % 4096:
             raise ValueError(f"window {window} is no multiple of 4096")
         self._source = source
@@ -88,6 +137,7 @@ class _Walk:
         self._stop = stop
         self._window = window
         self._rows = rows
+        self._fold = fold
         self._vanished: list[ByteRange] = []
 
     def blocks(self) -> Iterator[WalkBlock]:
@@ -98,7 +148,8 @@ class _Walk:
         area = pointers.aligned_buffer(2 * self._window)
         state = np.zeros(framing.STATE_SIZE, np.int64)
         state[[place.POSITION, place.FROM, place.FILLED]] = self._start
-        state[place.STOP] = self._stop
+        state[[place.STOP, place.UNTIL]] = self._stop
+        counts = self._prepare(state, place)
         where = pointers.address_of(area), self._window, pointers.address_of(state)
         descriptor = self._source.fileno()
         while True:
@@ -113,15 +164,33 @@ class _Walk:
                 size, position = int(state[place.WANT_SIZE]), int(state[place.FILLED])
                 self._fetch(position, area[target : target + size])
                 state[place.FILLED] += size
-            table = _table(headers.columns_of(memory, self._rows, int(state[place.ROWS])), self._rows)
+            rows = int(state[place.ROWS])
+            table = _table(headers.columns_of(memory, self._rows, rows), self._rows)
             end = None
             if outcome != outcomes.FULL:
                 stored, computed, size = (int(state[p]) for p in (place.STORED, place.COMPUTED, place.SIZE))
                 end = self._end(outcomes(outcome).name, int(state[place.POSITION]), stored, computed, size)
-            table, end = self._readable(table, end)
-            yield WalkBlock(table, end)
-            if end is not None:
+            yield self._readable(WalkBlock(table, end, None if self._fold is None else counts[:rows].copy()))
+            if end is not None or state[place.POSITION] >= state[place.UNTIL]:
                 return
+
+    def _prepare(self, state: I64, place: Any) -> I64:
+        """Tells the kernel how to fold; gives the memory for its counts."""
+        from kafka_salvage.vector.pointers import address_of
+
+        fold = self._fold
+        if fold is None:
+            return np.empty(0, np.int64)
+        counts = np.empty(self._rows, np.int64)
+        marks = np.ascontiguousarray(fold.marks, np.int64)
+        self._kept = counts, marks  # the kernel knows only their addresses
+        state[place.COUNTS] = address_of(counts)
+        state[place.ALONE] = self._start if fold.alone else -1
+        state[place.MARK] = address_of(marks)
+        state[place.MARKS_END] = address_of(marks) + marks.nbytes
+        if fold.until is not None:
+            state[place.UNTIL] = min(fold.until, self._stop)
+        return counts
 
     def _fetch(self, position: int, target: U8) -> None:
         """Lets the source read what the kernel could not; what the file no longer has is zeros, and remembered."""
@@ -137,11 +206,12 @@ class _Walk:
         known = reason not in (StopReason.END, StopReason.SHORT)
         return Stop(position, reason, size=size if known else 0)
 
-    def _readable(self, table: BatchTable, end: Stop | None) -> tuple[BatchTable, Stop | None]:
+    def _readable(self, block: WalkBlock) -> WalkBlock:
         """Ends the walk at the first batch that has an unreadable byte in it."""
         holes = [*self._source.unreadable, *self._vanished]
         if not holes:
-            return table, end
+            return block
+        table, end = block.batches, block.stop
         if end is not None and end.reason is not StopReason.END:
             extent = end.size if end.reason is StopReason.CRC_MISMATCH else _HEADER
             stop = min(end.position + max(extent, 1), self._stop)
@@ -150,11 +220,18 @@ class _Walk:
         touched = np.zeros(len(table), np.bool_)
         for hole in holes:
             touched |= (table.position < hole.stop) & (hole.start < table.stop)
-        if touched.any():
-            first = int(np.argmax(touched))
+        if not touched.any():
+            return WalkBlock(table, end, block.counts)
+        first = int(np.argmax(touched))
+        kept = table.take(slice(0, first))
+        if block.counts is None:
             end = Stop(int(table.position[first]), StopReason.UNREADABLE, size=int(table.size[first]))
-            table = table.take(slice(0, first))
-        return table, end
+            return WalkBlock(kept, end)
+        # the batches of a stretch before the hole are good: they are rows by themselves
+        inner = list(walk(self._source, int(table.position[first]), int(table.stop[first])))
+        parts = [kept, *(one.batches for one in inner)]
+        ones = np.ones(sum(len(part) for part in parts) - first, np.int64)
+        return WalkBlock(BatchTable.concat(parts), inner[-1].stop, np.concatenate([block.counts[:first], ones]))
 
 
 _HEADER = 61

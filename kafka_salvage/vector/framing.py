@@ -13,6 +13,7 @@ from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
 from kafka_salvage.vector.crc import castagnoli_add, castagnoli_of, zlib_add, zlib_of
+from kafka_salvage.vector.folding import extend
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
     COVERED_V2,
@@ -64,7 +65,17 @@ class State(IntEnum):
     REGISTER = 10
     WANT_ADDRESS = 11
     WANT_SIZE = 12
-    HEADER = 13
+    UNTIL = 13
+    """No batch that begins here or behind is taken: the kernel comes back `FULL`."""
+    COUNTS = 14
+    """Address of the batches that each row stands for, one int64 a row, where rows are folded; 0: a row for each batch."""
+    ALONE = 15
+    """Position of a batch whose row takes no other; -1 for none."""
+    MARK = 16
+    """Address of the next mark (see `folding`)."""
+    MARKS_END = 17
+    """Address behind the last mark."""
+    HEADER = 18
     """From here on 64 bytes: the header of the batch that does not fit."""
 
 
@@ -77,6 +88,7 @@ _POSITION, _STOP, _FROM, _FILLED = 8 * State.POSITION, 8 * State.STOP, 8 * State
 _ADDRESS, _ROWS, _STORED, _COMPUTED = 8 * State.ADDRESS, 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED
 _SIZE, _SUMMED, _REGISTER = 8 * State.SIZE, 8 * State.SUMMED, 8 * State.REGISTER
 _WANT_ADDRESS, _WANT_SIZE, _HEADER = 8 * State.WANT_ADDRESS, 8 * State.WANT_SIZE, 8 * State.HEADER
+_UNTIL, _COUNTS, _ALONE, _MARK = 8 * State.UNTIL, 8 * State.COUNTS, 8 * State.ALONE, 8 * State.MARK
 
 
 @inner
@@ -121,20 +133,29 @@ def _judge(header: int, left: int) -> int:
 
 
 @inner
+def _grown(away: int, position: int, filled: int, state: int, block: int, capacity: int, rows: int) -> int:
+    """Where the batches end that the last row takes in, from ``position`` on."""
+    if rows == 0 or load_i64(block + 8 * rows - 8) == load_i64(state + _ALONE):
+        return position
+    return extend(away, position, filled, state + _MARK, block, capacity, rows - 1, load_i64(state + _COUNTS))
+
+
+@inner
 def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
     """Takes every batch that lies whole in the work area: `_MORE` and `_LARGE` ask for bytes, all else is an outcome.
 
     Progress is kept in registers here and written to the state at the end only: a small batch takes 20 ns.
     """
     position, rows = load_i64(state + _POSITION), load_i64(state + _ROWS)
-    stop, filled = load_i64(state + _STOP), load_i64(state + _FILLED)
+    stop, filled, until = load_i64(state + _STOP), load_i64(state + _FILLED), load_i64(state + _UNTIL)
     away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
+    counts = load_i64(state + _COUNTS)
     outcome = _NEXT
     while outcome == _NEXT:
         left, present = stop - position, filled - position
         if left < SMALLEST:
             outcome = _END if left <= 0 else _SHORT
-        elif rows >= capacity:
+        elif position >= until:
             outcome = _FULL
         elif present < min(left, HEADER):
             outcome = _MORE
@@ -144,7 +165,14 @@ def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
             size = load_be32(header + 8) + OVERHEAD
             if outcome == _NEXT and size > present:
                 outcome = _MORE if size <= room else _LARGE
-            if outcome == _NEXT:
+            grown = position
+            if outcome == _NEXT and counts != 0:
+                grown = _grown(away, position, filled, state, block, capacity, rows)
+            if grown > position:
+                position = grown
+            elif rows >= capacity and outcome <= _NEXT and outcome != _MORE:
+                outcome = _FULL
+            elif outcome == _NEXT:
                 if load_i8(header + 16) == 2:
                     stored = load_beu32(header + 17)
                     computed = castagnoli_of(header + COVERED_V2, size - COVERED_V2)
@@ -153,6 +181,8 @@ def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
                     computed = zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
                 if stored == computed:
                     write_row(header, position, block, capacity, rows)
+                    if counts != 0:
+                        store_64(counts + 8 * rows, 1)
                     rows += 1
                     position += size
                 else:
@@ -177,6 +207,9 @@ def _finish(header: int, state: int, block: int, capacity: int) -> int:
         store_64(state + _COMPUTED, computed)
         return _MISMATCH
     write_row(header, position, block, capacity, rows)
+    counts = load_i64(state + _COUNTS)
+    if counts != 0:
+        store_64(counts + 8 * rows, 1)
     store_64(state + _ROWS, rows + 1)
     store_64(state + _POSITION, position + load_i64(state + _SIZE))
     return _NEXT

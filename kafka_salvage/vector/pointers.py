@@ -108,6 +108,16 @@ def load_u32(address: int) -> int:
     return ctypes.c_uint32.from_address(address).value
 
 
+def load_i16(address: int) -> int:
+    """The native int16 there."""
+    return ctypes.c_int16.from_address(address).value
+
+
+def load_i32(address: int) -> int:
+    """The native int32 there."""
+    return ctypes.c_int32.from_address(address).value
+
+
 def load_i64(address: int) -> int:
     """The native int64 there."""
     return ctypes.c_int64.from_address(address).value
@@ -167,6 +177,8 @@ lowered(load_be32, _load(WORD, swap=True, signed=True), 1)
 lowered(load_beu32, _load(WORD, swap=True, signed=False), 1)
 lowered(load_be64, _load(LONG, swap=True, signed=True), 1)
 lowered(load_u32, _load(WORD, swap=False, signed=False), 1)
+lowered(load_i16, _load(HALF, swap=False, signed=True), 1)
+lowered(load_i32, _load(WORD, swap=False, signed=True), 1)
 lowered(load_i64, _load(LONG, swap=False, signed=True), 1)
 lowered(store_8, _store(BYTE), 2, result=types.none)
 lowered(store_16, _store(HALF), 2, result=types.none)

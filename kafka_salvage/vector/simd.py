@@ -140,6 +140,12 @@ def _quarter(index: int) -> Emit:
     return emit
 
 
+def _last_lane(builder: Any, args: list[Any]) -> Any:
+    """The fourth 128 bits, zeros before them."""
+    lanes = ir.Constant(ir.VectorType(WORD, 8), [8, 9, 10, 11, 12, 13, 6, 7])
+    return builder.shuffle_vector(args[0], ir.Constant(X8, None), lanes)
+
+
 def _shifted(builder: Any, args: list[Any]) -> Any:
     """Moves a register's bytes up by ``count`` places, zeros in front (a 128-bit shift)."""
     vector, count = args
@@ -195,6 +201,7 @@ fold_128 = _function("fold_128", (R128, R128, R128, R128), _fold_128)
 """(x, constant, following): x moved onto the register that follows it."""
 fold_512 = _function("fold_512", (R512, R512, R512, R512), _fold_512)
 quarters = tuple(_function(f"quarter_{i}", (R128, R512), _quarter(i)) for i in range(4))
+last_lane = _function("last_lane", (R512, R512), _last_lane)
 shifted = _function("shifted", (R128, R128, I), _shifted)
 low_word = _function("low_word", (I, R128), lambda b, a: _lane(b, a[0], 0))
 high_word = _function("high_word", (I, R128), lambda b, a: _lane(b, a[0], 1))

@@ -207,6 +207,7 @@ def make_wide(polynomial: Polynomial) -> tuple[Callable[[int, int], int], Callab
     low, high = polynomial.fold(512)
     far_low, far_high = polynomial.fold(2048)
     (a_low, a_high), (b_low, b_high), (c_low, c_high) = (polynomial.fold(bits) for bits in (384, 256, 128))
+    lanes = embedded(struct.pack("=8q", a_low, a_high, b_low, b_high, c_low, c_high, 0, 0))
     ones = embedded(bytes(64) + struct.pack("=I", MASK) + bytes(124))
     q0, q1, q2, q3 = simd.quarters
 
@@ -230,9 +231,8 @@ def make_wide(polynomial: Polynomial) -> tuple[Callable[[int, int], int], Callab
             x = simd.fold_512(x, near, simd.load_512(address))
             address += 64
             size -= 64
-        early = simd.fold_128(q0(x), simd.pair(a_low, a_high), q3(x))
-        late = simd.fold_128(q1(x), simd.pair(b_low, b_high), early)
-        return reduce(simd.fold_128(q2(x), simd.pair(c_low, c_high), late))
+        x = simd.fold_512(x, simd.load_512(lanes()), simd.last_lane(x))
+        return reduce(simd.xor_128(simd.xor_128(q0(x), q1(x)), simd.xor_128(q2(x), q3(x))))
 
     @inner
     def from_ones(address: int, size: int) -> int:

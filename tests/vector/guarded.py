@@ -68,8 +68,10 @@ def follow(area: npt.NDArray[np.uint8], rng: random.Random) -> None:
     room = len(area) // 2
     data = (data * (room // len(data) + 1))[: rng.choice([room, room - 1, len(data)])]
     state = np.zeros(framing.STATE_SIZE, np.int64)
-    state[framing.State.STOP] = len(data)
-    block = headers.new_block(8)
+    state[[framing.State.STOP, framing.State.UNTIL]] = len(data)
+    block, counts = headers.new_block(8), np.empty(8, np.int64)
+    if rng.random() < 0.5:
+        state[framing.State.COUNTS], state[framing.State.ALONE] = address_of(counts), -1
     while True:
         state[framing.State.ROWS] = 0
         outcome = framing.follow(-1, address_of(area), room, address_of(state), address_of(block), 8)

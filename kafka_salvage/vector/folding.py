@@ -1,0 +1,171 @@
+"""Folding: the kernel that takes ordinary batches into the row of the one before them, so that a table stays small.
+
+A *folded* row stands for a stretch of batches that touch, follow on in offsets and are alike: one magic, one leader epoch, the
+same attributes but the codec, a record for each offset; if transactional, of one producer. Where a stretch ends depends on
+the file alone, never on windows, blocks or where a walk began:
+
+1. at each mark (positions that the caller wants to see as rows, those that an index names),
+2. at each multiple of `FOLD_BYTES`, so that a stretch is quickly read again when somebody asks for its batches,
+3. at whatever is not ordinary: that is a row by itself, and so is a batch above `FOLD_MOST`.
+"""
+
+from __future__ import annotations
+
+from kafka_salvage.vector.cache import inner
+from kafka_salvage.vector.crc import castagnoli_of, zlib_of
+from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, least_length
+from kafka_salvage.vector.pointers import (
+    load_be16,
+    load_be32,
+    load_be64,
+    load_beu32,
+    load_i8,
+    load_i16,
+    load_i32,
+    load_i64,
+    store_16,
+    store_32,
+    store_64,
+)
+
+FOLD_BYTES = 1 << 20
+FOLD_MOST = 64 << 10
+"""Bytes of the largest batch that is folded; no window may be smaller."""
+CODECS = 7
+PLAIN_BITS = 0x18
+"""Attributes that a folded v2 batch may have besides its codec: append time, transactional."""
+_TRANSACTIONAL = 0x10
+_HIGHEST = 1 << 62
+_MOST_RECORDS = (1 << 31) - 1
+
+
+@inner
+def _edge(start: int, state_marks: int) -> int:
+    """Where the stretch that begins at ``start`` ends at the latest; the next mark moves on behind ``start``."""
+    mark, stop = load_i64(state_marks), load_i64(state_marks + 8)
+    while mark < stop and load_i64(mark) <= start:
+        mark += 8
+    store_64(state_marks, mark)
+    edge = start // FOLD_BYTES * FOLD_BYTES + FOLD_BYTES
+    return min(edge, load_i64(mark)) if mark < stop else edge
+
+
+@inner
+def _extend_v2(
+    away: int, position: int, filled: int, edge: int, block: int, capacity: int, row: int, counts: int
+) -> int:
+    """Takes magic-2 batches from ``position`` on into the row; gives the position behind the last one."""
+    longs, step = block + 8 * row, 8 * capacity
+    words, halves = block + 64 * capacity + 4 * row, block + 80 * capacity + 2 * row
+    first = load_i64(longs + 3 * step)
+    following = load_i64(longs + 4 * step) + 1
+    low, high = load_i64(longs + 5 * step), load_i64(longs + 6 * step)
+    producer, producer_epoch = load_i64(longs + 7 * step), load_i16(halves + 2 * capacity)
+    attributes, epoch = load_i16(halves), load_i32(words)
+    kind = attributes & ~CODECS
+    ordinary = kind & ~PLAIN_BITS == 0 and attributes & CODECS <= 4 and low >= 0 and high >= 0
+    if not ordinary or first < 0 or first > _HIGHEST or load_i32(words + 12 * capacity) != following - first:
+        return position
+    low, added, begin = min(low, high), 0, position
+    limit, transactional = first + _MOST_RECORDS, kind & _TRANSACTIONAL != 0
+    while position < edge and filled - position >= HEADER:
+        header = away + position
+        size = load_be32(header + 8) + OVERHEAD
+        if size < HEADER or size > FOLD_MOST or size > filled - position or load_i8(header + 16) != 2:
+            break
+        attributes, count = load_be16(header + 21), load_be32(header + 57)
+        if load_be32(header + 12) != epoch or attributes & ~CODECS != kind or attributes & CODECS > 4:
+            break
+        if load_be64(header) != following or load_be32(header + 23) != count - 1:
+            break
+        early, late = load_be64(header + 27), load_be64(header + 35)
+        if count <= 0 or following + count > limit or early < 0 or late < 0:
+            break
+        if transactional and (load_be64(header + 43) != producer or load_be16(header + 51) != producer_epoch):
+            break
+        if castagnoli_of(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
+            break
+        low, high = min(low, min(early, late)), max(high, late)
+        following += count
+        position += size
+        added += 1
+    if added:
+        store_64(longs + step, load_i64(longs + step) + position - begin)
+        store_64(longs + 4 * step, following - 1)
+        store_64(longs + 5 * step, low)
+        store_64(longs + 6 * step, high)
+        store_32(words + 12 * capacity, following - first)
+        store_16(halves, kind)
+        store_64(counts + 8 * row, load_i64(counts + 8 * row) + added)
+    return position
+
+
+@inner
+def _extend_legacy(
+    away: int, position: int, filled: int, edge: int, block: int, capacity: int, row: int, counts: int, magic: int
+) -> int:
+    """The same for uncompressed messages of magic 0 or 1."""
+    longs, step = block + 8 * row, 8 * capacity
+    words, halves = block + 64 * capacity + 4 * row, block + 80 * capacity + 2 * row
+    first = load_i64(longs + 3 * step)
+    following = load_i64(longs + 4 * step) + 1
+    low, high = load_i64(longs + 5 * step), load_i64(longs + 6 * step)
+    kind, least = load_i16(halves), least_length(magic) + OVERHEAD
+    if kind & ~8 or (magic == 1 and low < 0) or first < 0 or first > _HIGHEST:
+        return position
+    added, begin = 0, position
+    while position < edge and filled - position >= least:
+        header = away + position
+        size = load_be32(header + 8) + OVERHEAD
+        if size < least or size > FOLD_MOST or size > filled - position or load_i8(header + 16) != magic:
+            break
+        if load_i8(header + 17) != kind or load_be64(header) != following:
+            break
+        if magic == 1:
+            time = load_be64(header + 18)
+            if time < 0:
+                break
+            low, high = min(low, time), max(high, time)
+        if zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY) != load_beu32(header + 12):
+            break
+        following += 1
+        position += size
+        added += 1
+    if added:
+        store_64(longs + step, load_i64(longs + step) + position - begin)
+        store_64(longs + 2 * step, first)
+        store_64(longs + 4 * step, following - 1)
+        store_64(longs + 5 * step, low)
+        store_64(longs + 6 * step, high)
+        store_32(words + 12 * capacity, following - first)
+        store_64(counts + 8 * row, load_i64(counts + 8 * row) + added)
+    return position
+
+
+@inner
+def extend(
+    away: int, position: int, filled: int, state_marks: int, block: int, capacity: int, row: int, counts: int
+) -> int:
+    """Takes batches that lie whole before ``filled`` into a row, as long as they are ordinary and their CRC agrees.
+
+    Args:
+        away: address of the byte at position 0.
+        position: first byte of the first of them; the row ends there.
+        filled: end of the bytes that are there.
+        state_marks: address of (address of the next mark, address behind the last mark).
+        block: address of the rows.
+        capacity: rows that fit there.
+        row: the row.
+        counts: address of the batches that each row stands for, int64.
+
+    Returns:
+        The position behind the last one.
+    """
+    longs = block + 8 * row
+    if load_i64(longs + 8 * capacity) > FOLD_MOST and load_i64(counts + 8 * row) == 1:
+        return position
+    edge = _edge(load_i64(longs), state_marks)
+    magic = load_i8(block + 84 * capacity + row)
+    if magic == 2:
+        return _extend_v2(away, position, filled, edge, block, capacity, row, counts)
+    return _extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
