@@ -106,7 +106,9 @@ def longest_zeros(source: Source, start: int, stop: int) -> tuple[int, int] | No
     return best if best[1] > best[0] else None
 
 
-def tail_offsets(head: Head | None, following: int, available: int, ceiling: int | None) -> tuple[OffsetRange, bool]:
+def tail_offsets(
+    head: Head | None, following: int, available: int, ceiling: int | None, reaches: bool
+) -> tuple[OffsetRange, bool]:
     """Offsets that a damaged end of a log took, and whether it may be more.
 
     Args:
@@ -114,11 +116,15 @@ def tail_offsets(head: Head | None, following: int, available: int, ceiling: int
         following: the offset that should come first.
         available: bytes of that header that are there.
         ceiling: first offset of the next segment; None for the last one.
+        reaches: the claim of the header ends with the data, or behind it.
     """
     if ceiling is not None:
         return OffsetRange(following, max(following, ceiling)), False
     if head is not None and head.is_v2 and available >= TORN_HEAD and head.last_offset >= following:
-        return OffsetRange(following, head.last_offset + 1), False
+        # what is there of a whole batch is damaged somewhere: its delta counts if the record count agrees with it
+        agrees = available < head.size or head.count == (head.delta or 0) + 1
+        told = head.last_offset if agrees else head.offset + min(head.count or 0, (head.delta or 0) + 1) - 1
+        return OffsetRange(following, max(told, following) + 1), not (agrees and reaches)
     if head is not None and not head.is_v2 and head.offset > following:
         # the header's own offset is the last one that it stands for
         return OffsetRange(following, head.offset + 1), True

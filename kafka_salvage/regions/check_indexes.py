@@ -62,7 +62,7 @@ def check_indexes(segment: SegmentFile, index: Index, judged: Judged, size: int)
         judged: batches with their verdicts.
         size: bytes of the `.log`.
     """
-    table = judged.table.take(np.flatnonzero(judged.placed))
+    table = judged.table if bool(judged.placed.all()) else judged.table.take(np.flatnonzero(judged.placed))
     found = [finding_of(fact) for fact in index.facts]
     if segment.index is not None:
         found += _offset_entries(segment.index, index, table, size)
@@ -130,9 +130,11 @@ def _txn_entries(file: EvidenceFile, judged: Judged) -> list[Finding]:
     """Aborted transactions whose marker is there and says something else."""
     side = load_txn_index(file)
     found = [finding_of(fact) for fact in side.facts]
+    if not side.value:
+        return found
     rows = np.flatnonzero(judged.believed)
     table = judged.table.take(rows)
-    for entry in side.value or ():
+    for entry in side.value:
         at = int(np.searchsorted(table.base_offset, entry.last_offset, side="right")) - 1
         if at < 0 or int(table.last_offset[at]) < entry.last_offset or not int(table.record_count[at]):
             continue

@@ -119,6 +119,16 @@ def _anchored_chain(first: I64, last: I64, weight: I64, start: I64, stop: I64, a
     return mask[len(before) : len(before) + len(first)]
 
 
+def dense_rows(table: BatchTable) -> Bool:
+    """Rows that a touching neighbour follows on from, or that follow on from one."""
+    dense = np.zeros(len(table), np.bool_)
+    if len(table) > 1:
+        links = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+        dense[1:] |= links
+        dense[:-1] |= links
+    return dense
+
+
 def jumps_ahead(table: BatchTable, placed: Bool) -> int | None:
     """Row of the last placed batch when it touches the one before and leaves a gap to it; else None.
 

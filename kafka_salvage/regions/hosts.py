@@ -52,10 +52,16 @@ class Host:
 
 
 class Hosts:
-    """Answers rule 1 for any position of one file, once each."""
+    """Answers rule 1 for any position of one file, once each.
 
-    def __init__(self, ground: Ground) -> None:
+    Args:
+        ground: the file.
+        ceiling: first offset of the next file, the batch at the end of the last claim; None without.
+    """
+
+    def __init__(self, ground: Ground, ceiling: int | None = None) -> None:
         self._ground = ground
+        self._ceiling = ceiling
         self._proved: dict[int, Host | None] = {}
 
     def proved(self, position: int) -> Host | None:
@@ -148,8 +154,10 @@ class Hosts:
         if not len(table):
             return None
         named = np.flatnonzero(ground.index_agrees(decode_all(ground.source, table, ground.limits)[0]))
-        if len(named):
-            return int(table.position[named[0]])
+        if len(named):  # the claim is no more than a claim: the host ended there, or before
+            extent = int(table.position[named[0]])
+            first = self._up_to(head, table, extent)
+            return extent if first is None else first
         return self._up_to(head, table, extent)
 
     def _up_to(self, head: Head, table: BatchTable, extent: int) -> int | None:
@@ -175,6 +183,8 @@ class Hosts:
         """Whether the chain from ``start`` reaches exactly the offset of the batch at ``extent``."""
         ground = self._ground
         ending = table.take(np.flatnonzero(table.stop == extent)[:1])
+        if extent >= ground.data_stop:
+            return int(ending.last_offset[0]) + 1 == self._ceiling
         behind = ground.finder.inside(extent, extent + 1)
         if not len(behind):
             return False

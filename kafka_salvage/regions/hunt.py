@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kafka_salvage.regions.belief import Belief, Side, Why
 from kafka_salvage.regions.finder import Chain
@@ -22,6 +20,8 @@ from kafka_salvage.regions.hosts import Host, Hosts
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.scan.batches import COLUMNS, BatchTable
 from kafka_salvage.scan.walk import Stop, walk
+
+_SPARE = 4096
 
 
 @dataclass
@@ -56,28 +56,41 @@ class Doubt:
 
 
 class Rows:
-    """Believed batches, gathered without a second copy of all columns at any time."""
+    """Believed batches, gathered in columns that grow in place: there is never a second copy of them.
 
-    def __init__(self) -> None:
-        self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
+    Args:
+        size: bytes of the file, from which the number of rows to come is reckoned.
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        self._columns = {name: np.empty(0, dtype) for name, dtype in COLUMNS.items()}
+        self._size = size
+        self._room = 0
         self.last: dict[str, int] | None = None
         self.count = 0
 
     def add(self, table: BatchTable) -> None:
         """Appends rows, copied out of the block they came in."""
-        if len(table):
-            for name, parts in self._parts.items():
-                parts.append(np.array(getattr(table, name)))
-            self.last = table.row(len(table) - 1)
-            self.count += len(table)
+        if not len(table):
+            return
+        self.last = table.row(len(table) - 1)
+        need = self.count + len(table)
+        if need > self._room:
+            reached = max(1, self.last["position"] + self.last["size"])
+            self._resize(max(need, min(need * max(self._size, reached) // reached + _SPARE, 2 * need + _SPARE)))
+        for name, column in self._columns.items():
+            column[self.count : need] = getattr(table, name)
+        self.count = need
+
+    def _resize(self, room: int) -> None:
+        for column in self._columns.values():
+            column.resize(room, refcheck=False)
+        self._room = room
 
     def table(self) -> BatchTable:
-        """All rows; the parts are given up, column by column."""
-        columns = {}
-        for name, dtype in COLUMNS.items():
-            parts = self._parts[name]
-            columns[name] = np.concatenate(parts) if parts else np.empty(0, dtype)
-            parts.clear()
+        """All rows; they are given up here."""
+        self._resize(self.count)
+        columns, self._columns = self._columns, {}
         return BatchTable(**columns)
 
 
@@ -102,9 +115,9 @@ class Hunt:
         self._ceiling = ceiling
         self._strict = strict
         self._progress = progress
-        self._hosts = Hosts(ground)
+        self._hosts = Hosts(ground, ceiling)
         self._belief = Belief(ground, self._hosts)
-        self._haul = Haul()
+        self._haul = Haul(Rows(ground.size))
 
     def run(self) -> Haul:
         """Everything from position 0 to the end of the file."""

@@ -13,7 +13,7 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.scan.batches import I32, I64, BatchTable, Bool
+from kafka_salvage.scan.batches import I32, I64, U32, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
 _EPOCH_AT = 12
@@ -51,19 +51,14 @@ class Mender:
         off = np.flatnonzero(~chain)
         if not len(off):
             return
-        rest = [row for row in off.tolist() if not self._is_duplicate(row, chain, source)]
+        judged = self._judged
+        copies = Copies(judged.table, chain, judged.table.crc[off], source)
+        copied = np.array([copies.has(judged.table, row) for row in off.tolist()], np.bool_)
+        judged.verdict[off[copied]] = DUPLICATE
         on = np.flatnonzero(chain)
-        for group in _consecutive(rest):
+        for group in _consecutive(off[~copied].tolist()):
             if not self._put_in_place(group, on):
-                for row in group:
-                    self._suspect(row, on)
-
-    def _is_duplicate(self, row: int, chain: Bool, source: Source) -> bool:
-        table = self._judged.table
-        if not same_bytes(table, row, table, chain, source):
-            return False
-        self._judged.verdict[row] = DUPLICATE
-        return True
+                self._suspect(group, on)
 
     def _neighbours(self, row: int, on: I64) -> tuple[int | None, int | None]:
         at = int(np.searchsorted(on, row))
@@ -136,38 +131,35 @@ class Mender:
             )
         )
 
-    def _suspect(self, row: int, on: I64) -> None:
+    def _suspect(self, group: list[int], on: I64) -> None:
+        """Rows that follow each other and fit nowhere for certain."""
         judged, table = self._judged, self._judged.table
-        before, behind = self._neighbours(row, on)
+        before, _ = self._neighbours(group[0], on)
+        _, behind = self._neighbours(group[-1], on)
         low = int(table.last_offset[before]) + 1 if before is not None else self._low
         high = int(table.base_offset[behind]) if behind is not None else self._high
-        first, last = int(table.base_offset[row]), int(table.last_offset[row])
+        first, last = int(table.base_offset[group[0]]), int(table.last_offset[group[-1]])
         hole = OffsetRange(low, high) if low is not None and high is not None and low < high else None
-        if low is not None and hole is None and behind is None and high is None:
-            hole = OffsetRange(low, low + last - first + 1)
-        judged.verdict[row] = SUSPECT
-        judged.holes[row] = hole
+        if low is not None and behind is None and high is None:
+            hole = OffsetRange(low, low + sum(self._span(row) for row in group))
+        judged.verdict[group] = SUSPECT
+        judged.holes[group[0]] = hole
         backwards = low is not None and first < low
         code = (
             "offset-backwards" if backwards else "offset-overlap" if high is not None and last >= high else "offset-gap"
         )
-        message = f"offsets {first}..{last} do not fit between {low} and {high if high is not None else 'the end'}"
-        judged.findings.append(
-            self._place.finding(
-                code,
-                int(table.position[row]),
-                int(table.stop[row]),
-                message,
-                hole,
-                first_offset=first,
-                last_offset=last,
-            )
+        what = (
+            f"offsets {first}..{last} do" if len(group) == 1 else f"offsets of {len(group)} batches, {first} first, do"
         )
+        message = f"{what} not fit between {low} and {high if high is not None else 'the end'}"
+        detail = {"first_offset": first, "last_offset": last, "batches": len(group)}
+        start, stop = int(table.position[group[0]]), int(table.stop[group[-1]])
+        judged.findings.append(self._place.finding(code, start, stop, message, hole, **detail))
 
     def jump(self, row: int) -> None:
         """A last batch that jumps ahead of a log without gaps."""
         on = np.flatnonzero(self._judged.placed)
-        self._suspect(row, on[on != row])
+        self._suspect([row], on[on != row])
 
     def epochs(self, checkpoint: tuple[tuple[int, int], ...] | None) -> None:
         """Leader epochs below the one before or above the one behind, unless the checkpoint confirms them."""
@@ -290,17 +282,29 @@ def _consecutive(rows: list[int]) -> list[list[int]]:
     return groups
 
 
-def same_bytes(table: BatchTable, row: int, other: BatchTable, among: Bool, source: Source) -> bool:
-    """Whether one of the batches ``among`` those of ``other`` holds the same bytes as a row of ``table``."""
-    same = np.flatnonzero(
-        among
-        & (other.offset == table.offset[row])
-        & (other.crc == table.crc[row])
-        & (other.size == table.size[row])
-        & (other.position != table.position[row])
-    )
-    at, size = int(table.position[row]), int(table.size[row])
-    return any(_equal(source, at, place, size) for place in other.position[same].tolist())
+class Copies:
+    """Finds believed batches that hold the same bytes as others; one comparison for each question.
+
+    Args:
+        table: all batches.
+        among: those that count as the original.
+        wanted: CRCs that will be asked for.
+        source: the file.
+    """
+
+    def __init__(self, table: BatchTable, among: Bool, wanted: U32, source: Source) -> None:
+        rows = np.flatnonzero(among & np.isin(table.crc, wanted))
+        keys = zip(table.offset[rows].tolist(), table.crc[rows].tolist(), table.size[rows].tolist(), strict=True)
+        self._places: dict[tuple[int, int, int], int] = {}
+        for key, position in zip(keys, table.position[rows].tolist(), strict=True):
+            self._places.setdefault(key, position)
+        self._source = source
+
+    def has(self, table: BatchTable, row: int) -> bool:
+        """Whether one of the originals stands elsewhere and holds the same bytes as a row of ``table``."""
+        size, at = int(table.size[row]), int(table.position[row])
+        place = self._places.get((int(table.offset[row]), int(table.crc[row]), size))
+        return place is not None and place != at and _equal(self._source, at, place, size)
 
 
 def _equal(source: Source, one: int, other: int, size: int) -> bool:

@@ -185,15 +185,21 @@ class _Judge:
             mender.outliers(chain, ground.source)
         row = check_offsets.jumps_ahead(judged.table, judged.placed)
         self._jump = row is not None
-        if row is not None and self._context.compacted is False and not bool(agrees[row]):
+        if row is not None and self._context.compacted is False and not agrees[row] and not self._ends_the_log(row):
             mender.jump(row)
         mender.epochs(self._context.epochs)
         return backwards
 
+    def _ends_the_log(self, row: int) -> bool:
+        """Whether another file says that the offset behind this row comes next."""
+        following = int(self._judged.table.last_offset[row]) + 1
+        return following in (self._context.next_base, self._context.reached)
+
     def _denied(self, agrees: Bool) -> Bool:
         """Rows whose base offset is not believed whatever the chain says."""
         judged, ground = self._judged, self._ground
-        contradicted = ground.index_contradicts(judged.table)
+        # a neighbour that follows on is the better witness: bytes may have moved since the index was written
+        contradicted = ground.index_contradicts(judged.table) & ~check_offsets.dense_rows(judged.table)
         if int(contradicted.sum()) > int(agrees.sum()):
             contradicted[:] = False
         denied: Bool = contradicted

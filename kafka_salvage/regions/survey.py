@@ -22,9 +22,15 @@ __all__ = ["SegmentContext", "SurveyOptions", "survey_replica", "survey_segment"
 COORDINATOR_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 """Kafka's own topics that are always compacted."""
 
+Judge = Callable[[SegmentFile, SegmentContext, SurveyOptions], SegmentSurvey]
+"""Surveys one segment. A context that says whether the topic is compacted is a second look at the same segment."""
+
 
 def survey_replica(
-    replica: Replica, options: SurveyOptions | None = None, progress: Callable[[int], None] | None = None
+    replica: Replica,
+    options: SurveyOptions | None = None,
+    progress: Callable[[int], None] | None = None,
+    judge: Judge | None = None,
 ) -> ReplicaSurvey:
     """Judges one copy of one partition.
 
@@ -32,13 +38,20 @@ def survey_replica(
         replica: its files.
         options: choices.
         progress: told of bytes that were passed.
+        judge: surveys one segment, from several threads; `survey_segment` with ``progress`` when None.
     """
     options = options or SurveyOptions()
-    tell = progress or (lambda _: None)
+    if judge is None:
+        tell = progress or (lambda _: None)
+
+        def judge(segment: SegmentFile, context: SegmentContext, options: SurveyOptions) -> SegmentSurvey:
+            return survey_segment(segment, context, options, tell)
+
     contexts = _contexts(replica)
+    one_by_one = judge
 
     def survey(at: int) -> SegmentSurvey:
-        return survey_segment(replica.segments[at], contexts[at], options, tell)
+        return one_by_one(replica.segments[at], contexts[at], options)
 
     surveys = list(engine.ordered_map(survey, range(len(replica.segments)), options.jobs))
     compaction = decide_compaction(replica, surveys, options)
@@ -46,7 +59,7 @@ def survey_replica(
         for at, one in enumerate(surveys):
             if one.facts.jump:
                 context = replace(contexts[at], compacted=False)
-                surveys[at] = survey_segment(replica.segments[at], context, options)
+                surveys[at] = judge(replica.segments[at], context, options)
     findings = [finding_of(fact) for fact in replica.facts]
     findings += [finding_of(fact) for _, file in replica.snapshots for fact in load_snapshot(file).facts]
     surveys = [_name_gaps(one, compaction) for one in surveys]

@@ -17,7 +17,7 @@ from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hunt import Damage, Doubt, Haul
 from kafka_salvage.regions.judged import CODES, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionMap
-from kafka_salvage.regions.mend import same_bytes
+from kafka_salvage.regions.mend import Copies
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.source import Source
@@ -131,7 +131,8 @@ class Terrain:
             lost, is_open = None, False
             if low is not None:
                 available = ground.size - gap.start
-                lost, is_open = tail_offsets(head, low, available, ceiling)
+                reaches = head is not None and head.stop >= min(gap.stop, ground.data_stop)
+                lost, is_open = tail_offsets(head, low, available, ceiling, reaches)
                 lost = lost if lost.size else None
                 low = lost.stop if lost is not None and not is_open else low
             torn = ceiling is None and (head is not None or damage.fact.reason is StopReason.SHORT)
@@ -303,11 +304,13 @@ def map_without_batches(
 def sort_doubts(doubts: Sequence[Doubt], judged: Judged, source: Source) -> list[Doubt]:
     """The same doubts by position, parted into what is a second copy of believed batches and what is not."""
     parted: list[Doubt] = []
+    if not doubts:
+        return parted
+    wanted = np.concatenate([doubt.batches.crc for doubt in doubts])
+    originals = Copies(judged.table, judged.placed, wanted, source)
     for doubt in doubts:
         rows = doubt.batches
-        copies = np.array(
-            [same_bytes(rows, at, judged.table, judged.placed, source) for at in range(len(rows))], np.bool_
-        )
+        copies = np.array([originals.has(rows, at) for at in range(len(rows))], np.bool_)
         edges = np.flatnonzero(copies[1:] != copies[:-1]) + 1
         groups = np.split(np.arange(len(rows)), edges)
         parted += [Doubt(rows.take(group), Why.COPY if copies[group[0]] else doubt.why) for group in groups]

@@ -1,0 +1,62 @@
+"""Watch: surveys segments, tells progress, and takes from the journal what an interrupted run had finished."""
+
+from __future__ import annotations
+
+from kafka_salvage.progress import Progress
+from kafka_salvage.regions.context import SegmentContext, SurveyOptions
+from kafka_salvage.regions.known import Known
+from kafka_salvage.regions.runs import SegmentSurvey
+from kafka_salvage.regions.segment import survey_segment
+from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.replica import SegmentFile
+
+_HARMED = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNREAD, Verdict.UNDECODABLE, Verdict.SUSPECT})
+
+
+class Watch:
+    """A judge of segments (see `survey_replica`) that is looked at while it works.
+
+    Args:
+        progress: is told bytes, records, damage and loss.
+        known: finished surveys; None when nothing is remembered.
+    """
+
+    def __init__(self, progress: Progress, known: Known | None = None) -> None:
+        self._progress = progress
+        self._known = known
+
+    def __call__(self, segment: SegmentFile, context: SegmentContext, options: SurveyOptions) -> SegmentSurvey:
+        """Surveys one segment."""
+        where = f"{segment.file.source}:{segment.file.path}"
+        second = context.compacted is not None  # its bytes, records and losses are counted already
+        told = 0
+
+        def advance(count: int) -> None:
+            nonlocal told
+            count = min(count, segment.file.size - told)
+            if count > 0 and not second:
+                told += count
+                self._progress.advance(count, where)
+
+        def skip(count: int) -> None:
+            nonlocal told
+            if not second:
+                told += count
+                self._progress.skip(count, where)
+
+        if self._known is None:
+            survey = survey_segment(segment, context, options, advance)
+        else:
+            survey = self._known.survey(segment, context, options, advance, skip)
+        if not second:
+            advance(segment.file.size - told)
+            self._tell(survey)
+        return survey
+
+    def _tell(self, survey: SegmentSurvey) -> None:
+        records, damaged, lost = int(survey.runs.records.clip(min=0).sum()), 0, 0
+        for region in survey.regions:
+            if region.verdict in _HARMED:
+                damaged += region.size
+                lost += region.offsets.size if region.offsets is not None else 0
+        self._progress.found(records=records, damaged=damaged, lost=lost)
