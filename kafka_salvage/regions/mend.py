@@ -140,7 +140,9 @@ class Mender:
         high = int(table.base_offset[behind]) if behind is not None else self._high
         first, last = int(table.base_offset[group[0]]), int(table.last_offset[group[-1]])
         hole = OffsetRange(low, high) if low is not None and high is not None and low < high else None
-        if low is not None and behind is None and high is None:
+        if hole is None:
+            hole = self._elsewhere(group, on)
+        if hole is None and low is not None and behind is None and high is None:
             hole = OffsetRange(low, low + sum(self._span(row) for row in group))
         judged.verdict[group] = SUSPECT
         judged.holes[group[0]] = hole
@@ -155,6 +157,15 @@ class Mender:
         detail = {"first_offset": first, "last_offset": last, "batches": len(group)}
         start, stop = int(table.position[group[0]]), int(table.stop[group[-1]])
         judged.findings.append(self._place.finding(code, start, stop, message, hole, **detail))
+
+    def _elsewhere(self, group: list[int], on: I64) -> OffsetRange | None:
+        """The offsets that the rows have themselves, where their neighbours leave none: free, and inside the log or next."""
+        table = self._judged.table
+        first, last = int(table.base_offset[group].min()), int(table.last_offset[group].max())
+        top = int(table.last_offset[on].max()) + 1 if len(on) else self._low
+        taken = (table.base_offset[on] <= last) & (table.last_offset[on] >= first)
+        inside = (self._low or 0) <= first <= last and (self._high is None or last < self._high)
+        return OffsetRange(first, last + 1) if inside and (top is None or first <= top) and not taken.any() else None
 
     def jump(self, row: int) -> None:
         """A last batch that jumps ahead of a log without gaps."""
