@@ -168,6 +168,12 @@ def _plan(paths: Paths, deep: bool, flags: Flags) -> Plan:
 
 def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
     policy = make_policy(flags)
+    names = {s.name for s in inventory.sources} | {each.id for s in inventory.sources for each in s.log_dirs}
+    if policy.prefer is not None and policy.prefer not in names:
+        raise RequestError(
+            f"--prefer {policy.prefer}: no source has this name",
+            advice=f"The names are: {', '.join(sorted(names))}. Give one with NAME=PATH.",
+        )
     inventory = _selected(inventory, policy.selection)
     refuse_copies(inventory, policy)
     return make_plan(inventory, _surveys(inventory, deep, policy, flags), policy)

@@ -9,13 +9,19 @@ from typing import Any
 
 import click
 
-from kafka_salvage.cli import options, progress
+from kafka_salvage.cli import aside, options, progress
 
 
 @click.command("check", short_help="Dry-run integrity report; writes nothing to the sources.")
 @options.paths_argument
 @click.option("--deep", is_flag=True, help="Inflate and walk every record too.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON; - is stdout.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=options.output_file,
+    help="Write the report as JSON; - is stdout, instead of the text.",
+)
 @click.option(
     "--mapfile",
     "mapfile",
@@ -41,22 +47,25 @@ def command(
     PATH is a broker's log dir, a tree that holds several, a partition directory or segment files; NAME=PATH names the
     source. Also says what a broker start would destroy. Exit codes: see kafka-salvage --help.
     """
+    aside.keep_off(paths)
     from kafka_salvage import api
     from kafka_salvage.cli import render
     from kafka_salvage.integrity.document import dumps
     from kafka_salvage.integrity.mapfile import write_maps
+    from kafka_salvage.integrity.placing import write_text
 
+    outputs = [] if mapfile is None else [mapfile]
+    outputs += [] if json_file in (None, "-") else [Path(str(json_file))]
     with progress.choose(flags.pop("progress"), log_json, quiet) as display:
-        report = api.check(paths, deep=deep, progress=display, **flags)
+        report = api.check(paths, deep=deep, outputs=outputs, progress=display, **flags)
     if mapfile is not None:
         write_maps(report, mapfile)
-    document = report.to_dict()
     if json_file == "-":
-        sys.stdout.write(dumps(document))
+        sys.stdout.buffer.write(dumps(report.to_dict()).encode())
     else:
         if json_file is not None:
-            Path(json_file).write_text(dumps(document), encoding="utf-8")
-        render.report(document, paths=paths, verb="check", verbose=verbose)
+            write_text(Path(json_file), dumps(report.to_dict()))
+        render.report(report, render.Request(paths, options.again(), verbose, bool(flags["internal"])))
     if verbose:
         click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
     return int(report.exit_code)

@@ -9,8 +9,8 @@ from kafka_salvage.cli.main import group
 
 
 def _help(command: click.Command, name: str, parent: click.Context | None) -> str:
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
-    return command.get_help(context)
+    settings = {**group.context_settings, "max_content_width": 100, "terminal_width": 100}
+    return command.get_help(click.Context(command, parent, name, **settings))
 
 
 def page() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from enum import IntEnum
@@ -99,7 +100,20 @@ def explain(error: BaseException) -> list[str]:
         return lines + ([f"  do: {safe(error.advice)}"] if error.advice else [])
     if isinstance(error, MemoryError):
         return ["Error: not enough memory.", "  do: give a smaller --memory or --jobs, or a machine with more."]
+    if isinstance(error, OSError):
+        return _system(error)
     return [f"Error: {safe(error)}"]
+
+
+def _system(error: OSError) -> list[str]:
+    """An error of the operating system that no room has put into words: it concerns our own streams, as a rule."""
+    what = safe(error.filename) if error.filename is not None else "the standard output"
+    lines = [f"Error: {what} could not be written: {(error.strerror or str(error)).lower()}."]
+    if error.filename is not None:
+        lines = [f"Error: {what}: {(error.strerror or str(error)).lower()}."]
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        lines.append("  do: free space there, or write to another disk, and run the same command again.")
+    return lines
 
 
 def leave(error: BaseException, verbose: int) -> int:

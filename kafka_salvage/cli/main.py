@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -29,27 +31,38 @@ for _command in (check.command, salvage.command, show.show):
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line; returns its exit code."""
+    """Runs one command line; returns its exit code. What went to stdout has arrived there, or that is said."""
     try:
         outcome = group.main(arguments, prog_name="kafka-salvage", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as wish:
         return wish.exit_code
     except click.ClickException as error:
         error.show()
         return int(exits.Exit.USAGE)
     except BrokenPipeError:
-        # The reader went away (`| head`): no one is left to be told. Python would complain at exit otherwise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return _nobody_reads()
     except SystemExit as wish:
         # click answers a closed pipe itself, with exit code 1, before the clause above can
         if not isinstance(wish.__context__, BrokenPipeError):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-        return 141
+        return _nobody_reads()
     except BaseException as error:  # noqa: BLE001 - the last border: everything becomes a sentence and a code
         return exits.leave(error, _verbosity(arguments))
     return outcome if isinstance(outcome, int) else 0
+
+
+def _nobody_reads() -> int:
+    """The reader went away (`| head`): no one is left to be told."""
+    _drop_stdout()
+    return 141
+
+
+def _drop_stdout() -> None:
+    """What is still buffered for stdout goes nowhere; Python would complain at its end otherwise."""
+    with suppress(OSError, ValueError):
+        target = sys.__stdout__.fileno() if sys.__stdout__ else 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), target)
 
 
 def _verbosity(arguments: list[str]) -> int:
@@ -65,12 +78,29 @@ def _verbosity(arguments: list[str]) -> int:
     return count
 
 
+def _open_standard_streams() -> None:
+    """A stream that the caller closed becomes the null device: no file of ours must get its number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives on
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+
+
 def main() -> None:
     """Entry point of `kafka-salvage`."""
+    _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+    except OSError:  # said already
+        _drop_stdout()
+    if code == exits.Exit.INTERRUPTED:
+        sys.stderr.flush()
+        os._exit(code)  # threads may be in the middle of a large file; nothing is being written any more
     sys.exit(code)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from kafka_salvage.cli import exits
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+OWN = frozenset({"out", "json_file", "mapfile", "deep", "progress", "log_json", "quiet", "verbose", "formats"})
+"""Parameters that a next command is not given."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-class ByteSize(click.ParamType):
+class ByteSize(click.ParamType):  # type: ignore[type-arg] # generic only in newer versions of click
     """Bytes: a number, with K, M, G or T (powers of 1024; `MiB` and `MB` mean the same here)."""
 
     name = "bytes"
@@ -29,7 +35,7 @@ class ByteSize(click.ParamType):
         return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg] # generic only in newer versions of click
     """ISO 8601 date and time; without a zone it is UTC."""
 
     name = "datetime"
@@ -122,3 +128,33 @@ def including(function: F) -> F:
         click.option("--prefer", metavar="NAME", help="The source whose copy is taken when several are there."),
         click.option("--strict", is_flag=True, help="Believe no batch that its surroundings do not prove."),
     )(function)
+
+
+def again() -> list[str]:
+    """Flags of the running command, as words, that the command after it must be given too."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not given or name in OWN or not isinstance(parameter, click.Option):
+            continue
+        value = context.params[name]
+        flag = max(parameter.opts, key=len)
+        if parameter.is_flag:
+            words += [flag] if value else []
+        else:
+            for each in value if parameter.multiple else (value,):
+                words += [flag, each.isoformat() if isinstance(each, dt.datetime) else str(each)]
+    return words
+
+
+def output_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A file to write: its directory must be there, so that this shows before the work and not after it."""
+    if value is not None and value != "-":
+        place = Path(value)
+        if place.is_dir():
+            raise click.BadParameter(f"{exits.safe(value)} is a directory; name a file in it")
+        if not place.resolve().parent.is_dir():
+            raise click.BadParameter(f"{exits.safe(value)}: there is no such directory; make it first")
+    return value

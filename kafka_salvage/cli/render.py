@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kafka_salvage import __version__
+from kafka_salvage.cli import following, hexview
 from kafka_salvage.cli.exits import safe
+from kafka_salvage.cli.verdict import leftovers, verdict
+from kafka_salvage.cli.words import clipped, listed, number, plural, short, size
+from kafka_salvage.export.places import INTERNAL_TOPICS
+from kafka_salvage.export.receipt import Receipt
+from kafka_salvage.integrity.report import IntegrityReport
 
 Document = dict[str, Any]
 
-ROWS = 12
-FINDINGS = 8
+WIDTH = 100
+"""Columns where stdout is no terminal."""
+LINES = 40
+"""One screen."""
+ROWS = 5
+"""Partitions that are shown in any case."""
+FINDINGS = 5
+HINTS = 3
+HEADS = 6
 
 _HARM = ("lost", "missing", "ambiguous", "undecodable", "suspect", "repaired", "divergent")
+_OTHER = ("trimmed", "undecodable", "suspect", "ambiguous", "divergent")
+_RANK = ("unreadable", "codec-missing", "crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "zero-fill", "segment-missing",
+         "torn-tail", "offset-gap", "inflate-failed", "inflate-limit", "record-malformed", "uncorroborated")  # fmt: skip
 
 
-def number(value: int) -> str:
-    """1234567 as 1,234,567."""
-    return f"{value:,}"
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How the report was asked for.
+
+    Attributes:
+        paths: as the person gave them.
+        again: flags that a salvage must be given too.
+        verbose: 0 = one screen.
+        internal: internal topics are written too.
+    """
+
+    paths: Sequence[str]
+    again: Sequence[str] = ()
+    verbose: int = 0
+    internal: bool = False
 
 
-def size(count: float) -> str:
-    """Bytes for people: 1.2 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError("unreachable")
+class Page:
+    """Lines on stdout; what comes from evidence is escaped and never taken for markup."""
+
+    def __init__(self) -> None:
+        terminal = sys.stdout.isatty()
+        self._console = Console(
+            file=sys.stdout, highlight=False, markup=False, emoji=False, width=None if terminal else WIDTH
+        )
+        self._wrap = terminal
+        self.width = max(self._console.width, 40)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One sentence; broken into lines only on a terminal."""
+        self._console.print(Text(text, style=style), soft_wrap=not self._wrap)
+
+    def whole(self, text: str) -> None:
+        """A line that is never broken, for copying."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def table(self, table: Table) -> None:
+        """A table, as wide as it must be."""
+        if self._wrap:
+            self._console.print(table)
+            return
+        with self._console.capture() as captured:
+            self._console.print(table)
+        self._console.out("\n".join(line.rstrip() for line in captured.get().splitlines()), highlight=False)
 
 
 def run_block() -> dict[str, Any]:
@@ -42,73 +90,13 @@ def run_block() -> dict[str, Any]:
     return {"version": __version__, "argv": sys.argv[1:]}
 
 
-def plural(count: int, noun: str) -> str:
-    """3 records, 1 record."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}{'es' if noun.endswith('ch') else 's'}"
-
-
-def verdict(document: Document) -> tuple[str, str]:
-    """(style, sentence): what a person needs to know first."""
-    summary = document["summary"]
-    offsets, records = summary["offsets"], summary["records"]
-    kept = plural(records["intact"] + records["repaired"], "record")
-    match summary["outcome"]:
-        case "intact":
-            return "bold green", f"INTACT: every byte is intact or harmless; {kept} can be recovered."
-        case "covered":
-            return "bold yellow", f"DAMAGED, NOTHING LOST: {kept} can be recovered; no offset is lost."
-        case "ambiguous":
-            return "bold red", f"A PERSON MUST DECIDE: copies disagree on {plural(offsets['ambiguous'], 'offset')}."
-        case "failed":
-            return "bold red", f"NOT ALL COULD BE READ: {kept} can be recovered; see the findings."
-    return "bold red", f"DATA LOST: {_losses(offsets)}; {kept} can be recovered."
-
-
-def _losses(offsets: dict[str, Any]) -> str:
-    least = "at least " if offsets.get("lost_at_least") else ""
-    parts = [
-        f"{least if status == 'lost' else ''}{plural(offsets[status], 'offset')} {word}"
-        for status, word in (
-            ("lost", "lost"),
-            ("missing", "missing"),
-            ("undecodable", "not decodable"),
-            ("suspect", "not proved"),
-        )
-        if offsets[status]
-    ]
-    return ", ".join(parts) or "the end of a log is torn off"
-
-
 def _spans(partition: Document) -> dict[str, int]:
     sums: dict[str, int] = {}
     for span in partition["offsets"]:
-        count = span["stop"] - span["start"]
-        sums[span["status"]] = sums.get(span["status"], 0) + count - span.get("absent", 0)
-        sums["absent"] = sums.get("absent", 0) + span.get("absent", 0)
+        absent = span.get("absent", 0)
+        sums[span["status"]] = sums.get(span["status"], 0) + span["stop"] - span["start"] - absent
+        sums["absent"] = sums.get("absent", 0) + absent
     return sums
-
-
-def _partition_table(partitions: Sequence[Document]) -> Table:
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for title, justify in (("Partition", "left"), ("State", "left"), ("Offsets", "left"), ("Records", "right"), ("Lost", "right"),
-                           ("Missing", "right"), ("Repaired", "right"), ("Other", "left")):  # fmt: skip
-        table.add_column(title, justify=justify, no_wrap=title != "Other")  # type: ignore[arg-type]
-    for partition in partitions:
-        sums = _spans(partition)
-        spans = partition["offsets"]
-        reach = f"{spans[0]['start']}..{spans[-1]['stop']}" if spans else "empty"
-        others = ", ".join(
-            f"{number(sums[s])} {s}"
-            for s in ("trimmed", "undecodable", "suspect", "ambiguous", "divergent")
-            if sums.get(s)
-        )
-        bad = "red" if sums.get("lost") or sums.get("missing") else ""
-        table.add_row(
-            escape(safe(f"{partition['topic']}-{partition['partition']}")), partition["state"], reach,
-            number(partition["records"]["data"]), number(sums.get("lost", 0)), number(sums.get("missing", 0)),
-            number(sums.get("repaired", 0)), others, style=bad,
-        )  # fmt: skip
-    return table
 
 
 def _harm(partition: Document) -> int:
@@ -116,111 +104,218 @@ def _harm(partition: Document) -> int:
     return sum(sums.get(status, 0) for status in _HARM)
 
 
-def _print_partitions(console: Console, partitions: Sequence[Document], verbose: int) -> None:
-    worst = sorted(partitions, key=lambda p: (-_harm(p), p["topic"], p["partition"]))
-    shown = worst if verbose else worst[:ROWS]
+def _name(partition: Document, width: int) -> str:
+    return short(safe(f"{partition['topic']}-{partition['partition']}"), width)
+
+
+def _table(partitions: Sequence[Document], several_sources: bool, width: int) -> Table:
+    """One row per partition; columns that say nothing are left out."""
+    sums = [_spans(partition) for partition in partitions]
+    columns: list[tuple[str, list[str]]] = [("Partition", [_name(p, width) for p in partitions])]
+    if any(p["state"] != "live" for p in partitions):
+        columns.append(("State", [p["state"] for p in partitions]))
+    if several_sources:
+        columns.append(("Source", [_sources(p) for p in partitions]))
+    reaches = [(p["offsets"][0]["start"], p["offsets"][-1]["stop"]) if p["offsets"] else None for p in partitions]
+    columns.append(("Offsets", [f"{reach[0]}..{reach[1]}" if reach else "empty" for reach in reaches]))
+    columns.append(("Records", [number(p["records"]["data"]) for p in partitions]))
+    columns += [
+        (status.capitalize(), [number(each.get(status, 0)) for each in sums])
+        for status in ("lost", "missing", "repaired")
+        if any(each.get(status) for each in sums)
+    ]
+    others = [", ".join(f"{number(each[s])} {s}" for s in _OTHER if each.get(s)) for each in sums]
+    if any(others):
+        columns.append(("Other", others))
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for title, _ in columns:
+        right = title in ("Records", "Lost", "Missing", "Repaired")
+        table.add_column(title, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for at, each in enumerate(sums):
+        table.add_row(*(Text(cells[at]) for _, cells in columns), style="red" if _bad(each) else "")
+    return table
+
+
+def _bad(sums: dict[str, int]) -> bool:
+    return any(sums.get(status) for status in ("lost", "missing", "ambiguous", "undecodable", "suspect"))
+
+
+def _sources(partition: Document) -> str:
+    names = sorted({span["source"] for span in partition["offsets"] if span.get("source")})
+    return listed([short(name, 20) for name in names], 2)
+
+
+def _print_partitions(page: Page, document: Document, verbose: int, rows: int) -> None:
+    partitions = [p for p in document["partitions"] if p["selected"]]
+    worst = sorted(partitions, key=lambda p: (-_harm(p), not p["offsets"], p["topic"], p["partition"]))
+    shown = worst if verbose else worst[: rows + (len(worst) == rows + 1)]
+    rest = worst[len(shown) :]
     shown = sorted(shown, key=lambda p: (_harm(p) == 0, p["topic"], p["partition"]))
-    console.print(_partition_table(shown))
-    if len(shown) < len(partitions):
-        rest = partitions_without_harm = len(partitions) - len(shown)
-        harmed = sum(1 for p in worst[len(shown) :] if _harm(p))
-        partitions_without_harm = rest - harmed
-        tail = f", {number(harmed)} of them damaged" if harmed else ""
-        console.print(
-            f"[dim]… and {plural(partitions_without_harm + harmed, 'partition')} more{tail} (-v lists all)[/dim]"
-        )
+    if shown:
+        page.line()
+        page.table(_table(shown, len(document["sources"]) > 1, 300 if verbose else max(page.width - 60, 24)))
+    if rest:
+        harmed = sum(1 for p in rest if _harm(p))
+        tail = f", {number(harmed)} of them damaged" if harmed else ", none of them damaged"
+        page.line(f"… and {plural(len(rest), 'partition')} more{tail} (-v lists all)", "dim")
 
 
-_RANK = ("crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "zero-fill", "segment-missing", "torn-tail",
-         "unreadable", "offset-gap", "inflate-failed", "record-malformed", "uncorroborated")  # fmt: skip
+def _rank(finding: Document) -> tuple[int, str, str, str, int]:
+    place = _RANK.index(finding["code"]) if finding["code"] in _RANK else len(_RANK)
+    return place, finding["code"], finding["source"], finding["path"], finding["start"]
 
 
-def _print_findings(console: Console, findings: Sequence[Document], verbose: int) -> None:
+def _finding_lines(document: Document, verbose: int, width: int) -> list[tuple[str, str]]:
+    """Each finding in two lines, as (text, style); where there are many, the first of each code stands for the others."""
+    findings = sorted((f for f in document["findings"] if not f["detail"].get("harmless")), key=_rank)
     if not findings:
-        return
-    rank = {code: i for i, code in enumerate(_RANK)}
-    ordered = sorted(findings, key=lambda f: (rank.get(f["code"], 99), f["source"], f["path"], f["start"]))
-    shown = ordered if verbose else ordered[:FINDINGS]
-    console.print()
-    console.print("[bold]Findings[/bold]")
-    for finding in shown:
-        offsets = f", offsets {finding['offsets'][0]}..{finding['offsets'][1]}" if finding.get("offsets") else ""
-        console.print(
-            f"  [yellow]{finding['code']}[/yellow] {escape(safe(finding['source']))}:{escape(safe(finding['path']))} "
-            f"bytes {finding['start']}..{finding['stop']}{offsets}: {escape(safe(finding['message']))}",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    if len(shown) < len(findings):
-        console.print(
-            f"[dim]  … and {number(len(findings) - len(shown))} more (-v lists all, --json has everything)[/dim]"
-        )
+        return []
+    groups: dict[str, list[Document]] = {}
+    for finding in findings:
+        groups.setdefault(finding["code"], []).append(finding)
+    few = len(findings) <= FINDINGS
+    omitted = document["summary"]["findings_omitted"]
+    whole = bool(few or verbose)
+    lines = [("Findings" if whole else f"Findings ({number(len(findings) + omitted)}, the first of each kind)", "")]
+    several = len(document["sources"]) > 1
+    for group in [[finding] for finding in findings] if whole else list(groups.values())[:FINDINGS]:
+        lines += _group_lines(group, several, 10_000 if verbose else width)
+    unseen = 0 if whole else max(0, len(groups) - FINDINGS)
+    if unseen:
+        lines.append((f"  … and {plural(unseen, 'kind')} more (-v lists all, --json FILE has everything)", "dim"))
+    elif omitted:
+        lines.append((f"  … and {number(omitted)} more that only findings.jsonl of a salvage holds", "dim"))
+    return lines
 
 
-def hazard(partitions: Iterable[Document]) -> str | None:
-    """What a broker start on this copy would destroy; None when nothing."""
-    doomed, where = 0, []
-    for partition in partitions:
+def _group_lines(group: Sequence[Document], several: bool, width: int) -> Iterator[tuple[str, str]]:
+    """The first finding of a group, and where the others lie."""
+    finding = group[0]
+    title = finding["code"] if len(group) == 1 else f"{finding['code']} ×{number(len(group))}"
+    where = f"{finding['source']}:{finding['path']}" if several else finding["path"]
+    tail = f" bytes {finding['start']}..{finding['stop']}" if finding["stop"] > finding["start"] else ""
+    if finding["offsets"]:
+        tail += f"{',' if tail else ''} offsets {finding['offsets'][0]}..{finding['offsets'][1]}"
+    yield f"  {title}  {short(safe(where), max(width - len(title) - len(tail) - 4, 24))}{tail}", ""
+    yield f"    {clipped(safe(finding['message']), width - 4)}", "dim"
+    if len(group) > 1:
+        places = list(dict.fromkeys(safe(each["path"].rpartition("/")[0] or each["path"]) for each in group[1:]))
+        yield f"    also in {clipped(listed(places, 5), width - 12)}", "dim"
+
+
+def hazard(document: Document) -> tuple[str, str] | None:
+    """Sentence and style: what a broker start on the files as they lie would destroy; None when nothing."""
+    clean = {log_dir["id"]: log_dir["clean_shutdown"] for s in document["sources"] for log_dir in s["log_dirs"]}
+    doomed: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
+    refuses: list[str] = []
+    for partition in document["partitions"]:
         for replica in partition["replicas"]:
             would = replica.get("broker_would") or {}
-            worst = max(
-                (would.get(case, {}).get("intact_records_destroyed", 0) for case in ("if_clean", "if_unclean")),
-                default=0,
-            )
+            cases = [would[case] for case in ("if_clean", "if_unclean") if case in would]
+            worst = max((case["intact_records_destroyed"] for case in cases), default=0)
+            name = f"{partition['topic']}-{partition['partition']}"
             if worst:
-                doomed += worst
-                where.append(f"{partition['topic']}-{partition['partition']}")
-    if not doomed:
-        return None
-    names = ", ".join(safe(name) for name in where[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else "")
-    return f"A broker start on this copy would destroy {plural(doomed, 'intact record')} ({names}). Do not start one on it."
+                doomed[replica["state"] == "deleted-topic"].append((name, worst))
+            elif not would.get("if_clean" if clean.get(replica["log_dir"]) else "if_unclean", {}).get("starts", True):
+                refuses.append(name)
+    for on_purpose, found in sorted(doomed.items()):
+        if found:
+            records = plural(sum(count for _, count in found), "intact record")
+            where = listed([name for name, _ in found])
+            if on_purpose:
+                return f"A broker start on this copy removes {records} of deleted topics ({where}).", "yellow"
+            return f"DO NOT START A BROKER ON THIS COPY: it could destroy {records} ({where}).", "bold red"
+    return (f"A broker would refuse to start on this copy ({listed(refuses)}).", "yellow") if refuses else None
 
 
-def _next_command(document: Document, paths: Sequence[str], verb: str, out: Path | None) -> str:
-    quoted = " ".join(shlex.quote(safe(path)) for path in paths)
-    if verb == "check":
-        return f"kafka-salvage salvage {quoted} --out rescued"
-    return f"cd {shlex.quote(safe(out))} && sha256sum --quiet -c SHA256SUMS"
-
-
-def _print_outputs(console: Console, document: Document, out: Path, formats: Sequence[str]) -> None:
-    console.print()
-    folders = [name for name in ("segments", "segments-undecided", "segments-internal", "jsonl", "incarnations", "divergent", "quarantine")
-               if (out / name).is_dir()]  # fmt: skip
-    console.print(f"Written to {escape(safe(out))}: {', '.join(name + '/' for name in folders)} report.json manifest.json SHA256SUMS",
-                  highlight=False, soft_wrap=True)  # fmt: skip
-
-
-def report(
-    document: Document,
-    *,
-    paths: Sequence[str],
-    verb: str,
-    verbose: int = 0,
-    out: Path | None = None,
-    formats: Sequence[str] = (),
-) -> None:
-    """Prints the report on stdout: one screen, unless ``verbose``."""
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 140)
-    summary = document["summary"]
-    style, sentence = verdict(document)
-    console.print(f"[{style}]{escape(sentence)}[/{style}]")
-    bytes_ = summary["bytes"]
-    rest = ", ".join(f"{size(bytes_[v])} {v}" for v in bytes_ if v not in ("total", "intact") and bytes_[v])
-    console.print(
-        f"{plural(summary['segments'], 'segment')}, {size(bytes_['total'])}: {size(bytes_['intact'])} intact"
-        + (f", {rest}" if rest else "")
-        + f" ({document['depth']} check)"
+def _print_outputs(page: Page, receipt: Receipt) -> None:
+    """What was written, per format."""
+    made: dict[str, list[int]] = {}
+    for file in receipt.files:
+        if file.format != "document":
+            sums = made.setdefault(file.format, [0, 0, 0])
+            sums[0] += 1
+            sums[1] += file.records
+            sums[2] += file.size
+    parts = [
+        f"{name}: {plural(count, 'file')}" + (f", {plural(records, 'record')}" if records else "") + f", {size(total)}"
+        for name, (count, records, total) in sorted(made.items())
+    ]
+    page.line()
+    page.line(
+        f"Written to {safe(receipt.out)}: {'; '.join(parts) or 'no records'}; report.json, manifest.json, SHA256SUMS."
     )
-    console.print()
-    _print_partitions(console, document["partitions"], verbose)
-    _print_findings(console, document["findings"], verbose)
-    warning = hazard(document["partitions"])
+    if receipt.shortfalls:
+        first = receipt.shortfalls[0]
+        page.line(
+            f"{plural(len(receipt.shortfalls), 'range')} could not be read again and did not come out; the first is "
+            f"{safe(first.path)} at {first.start}..{first.stop}: {safe(first.reason)}", "bold red")  # fmt: skip
+
+
+def _hints(document: Document, internal: bool) -> Iterable[str]:
+    """What is not written, and the flag that adds it."""
+    inside = sum(
+        p["records"]["data"] for p in document["partitions"] if p["selected"] and p["topic"] in INTERNAL_TOPICS
+    )
+    if inside and not internal:
+        yield f"Internal topics hold {number(inside)} of these records; --internal writes them too."
+    yield from document.get("hints", ())
+
+
+def report(account: IntegrityReport, request: Request, receipt: Receipt | None = None) -> None:
+    """Prints the report on stdout: one screen, unless ``verbose``.
+
+    Args:
+        account: what is to be said.
+        request: how it was asked for.
+        receipt: of a salvage.
+    """
+    page, document = Page(), account.to_dict()
+    style, sentence = verdict(document, "salvage" if receipt else "check")
+    findings = _finding_lines(document, request.verbose, page.width)
+    hints = list(_hints(document, request.internal))
+    hints = hints if request.verbose else hints[:HINTS]
+    warning = hazard(document)
+    page.line(sentence, style)
+    _print_sums(page, document, sentence)
+    taken = 12 + len(findings) + 2 * len(hints) + 3 * bool(warning) + 3 * (receipt is not None)
+    _print_partitions(page, document, request.verbose, max(ROWS, LINES - taken))
+    if findings:
+        page.line()
+    for text, dim in findings:
+        page.line(text, dim)
+    if request.verbose:
+        for line in hexview.heads(iter(account.segments), HEADS * request.verbose):
+            page.whole(line)
     if warning:
-        console.print()
-        console.print(f"[bold red]{escape(warning)}[/bold red]", soft_wrap=True)
-    if out is not None:
-        _print_outputs(console, document, out, formats)
-    for hint in document.get("hints", ()):
-        console.print(escape(safe(hint)), soft_wrap=True)
-    console.print()
-    console.print(f"Next: {escape(_next_command(document, paths, verb, out))}", soft_wrap=True)
+        page.line()
+        page.line(*warning)
+    if receipt is not None:
+        _print_outputs(page, receipt)
+    elif hints and not warning:
+        page.line()
+    for hint in hints:
+        page.line(safe(hint), "dim")
+    page.line()
+    if receipt is not None:
+        page.whole(following.after_salvage(Path(receipt.out)))
+    else:
+        inventory = account.plan.inventory
+        page.whole(following.after_check(document, inventory, request.paths, request.again))
+
+
+def _print_sums(page: Page, document: Document, sentence: str) -> None:
+    summary = document["summary"]
+    totals = summary["bytes"]
+    rest = "".join(f", {size(totals[v])} {v}" for v in totals if v not in ("total", "intact") and totals[v])
+    depth = (
+        "every record was read"
+        if document["depth"] == "deep"
+        else "headers and CRCs were read, --deep reads every record"
+    )
+    page.line(
+        f"{plural(summary['segments'], 'segment')}, {size(totals['total'])}: {size(totals['intact'])} intact{rest}; {depth}."
+    )
+    leans = leftovers(document)
+    if leans and leans not in sentence:
+        page.line(f"Of what was found, {leans}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kafka_salvage.cli import options, progress
+from kafka_salvage.cli import aside, options, progress
 
 
 def _topic_ids(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -94,11 +94,12 @@ def command(
 
     Sources are only read. See docs/runbook.md for how to load the result into a fresh broker.
     """
+    aside.keep_off(paths)
     from kafka_salvage import api
     from kafka_salvage.cli import render
 
     with progress.choose(flags.pop("progress"), log_json, quiet) as display:
         receipt = api.salvage(paths, out=out, formats=formats or ("segments",), progress=display, **flags)
-    document = receipt.report.to_dict()
-    render.report(document, paths=paths, verb="salvage", verbose=verbose, out=out, formats=formats or ("segments",))
+    request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
+    render.report(receipt.report, request, receipt)
     return receipt.exit_code

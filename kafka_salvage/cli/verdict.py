@@ -1,0 +1,127 @@
+"""Verdict: what a person needs to know first, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kafka_salvage.cli.words import listed, number, plural
+
+Document = dict[str, Any]
+
+_LEFTOVERS = {
+    "deleted-topic": "directories of deleted topics",
+    "deleted-segment": "deleted segments",
+    "stray": "stray directories",
+    "future": "directories of replicas that were being moved",
+    "leftover": ".swap and .cleaned files",
+}
+_ODD = ("damaged", "repaired", "suspect", "undecodable", "foreign", "duplicate", "unreadable")
+
+
+def verdict(document: Document, verb: str = "check") -> tuple[str, str]:
+    """Style and sentence.
+
+    Args:
+        document: the report.
+        verb: ``check`` or ``salvage``: what could be recovered, or was.
+    """
+    summary = document["summary"]
+    offsets = summary["offsets"]
+    kept = plural(sum(p["records"]["data"] for p in document["partitions"] if p["selected"]), "record")
+    kept += " recovered" if verb == "salvage" else " can be recovered"
+    match summary["outcome"]:
+        case "intact":
+            return "bold green", f"INTACT: every byte is intact or harmless; {kept}."
+        case "covered":
+            return "bold yellow", f"{_covered(document)}; {kept}."
+        case "ambiguous":
+            disputed = plural(offsets["ambiguous"], "offset")
+            return "bold red", f"A PERSON MUST DECIDE: copies disagree on {disputed}{_also(offsets)}; {kept}."
+        case "failed":
+            return "bold red", f"NOT ALL COULD BE READ: {_failed(document)}{_also(offsets)}; {kept}."
+    return "bold red", f"{_loss(offsets)}; {kept}."
+
+
+def leaning(document: Document) -> dict[str, tuple[int, list[str]]]:
+    """Kind of leftover -> offsets that only it gives, and the partitions."""
+    found: dict[str, tuple[int, list[str]]] = {}
+    for partition in document["partitions"]:
+        if not partition["selected"]:
+            continue
+        sums: dict[str, int] = {}
+        for span in partition["offsets"]:
+            if span["status"] in ("recovered", "repaired"):
+                state = span.get("reason", "") or partition["state"]
+                if state in _LEFTOVERS and not state == partition["state"] == "deleted-topic":
+                    sums[state] = sums.get(state, 0) + span["stop"] - span["start"] - span["absent"]
+        for state, count in sums.items():
+            total, names = found.get(state, (0, []))
+            found[state] = total + count, [*names, f"{partition['topic']}-{partition['partition']}"]
+    return found
+
+
+def leftovers(document: Document) -> str:
+    """What output leans on, as a clause; empty when on nothing but live files."""
+    clauses = [
+        f"{plural(count, 'offset')} {'comes' if count == 1 else 'come'} from {_LEFTOVERS[state]} ({listed(names)})"
+        for state, (count, names) in sorted(leaning(document).items())
+    ]
+    return ", ".join(clauses)
+
+
+def _covered(document: Document) -> str:
+    """Why the exit code is 6, the worst first."""
+    summary = document["summary"]
+    leans = leftovers(document)
+    repaired = summary["offsets"]["repaired"]
+    odd = [verdict for verdict in _ODD if summary["bytes"][verdict]]
+    if odd:
+        proved = f"{plural(repaired, 'offset')} repaired as the CRC proves" if repaired else "no offset is lost"
+        return f"DAMAGED, NOTHING LOST: {proved}"
+    if leans:
+        return f"NOTHING LOST, BUT LEFTOVERS ARE NEEDED: {leans}"
+    apart = [
+        f"{p['topic']}-{p['partition']}" for p in document["partitions"] if any(_is_divergent(s) for s in p["offsets"])
+    ]
+    if apart or summary["offsets"]["divergent"]:
+        return f"NOTHING LOST, BRANCHES ARE KEPT APART: files disagree ({listed(apart)})"
+    files = sorted({finding["path"] for finding in document["findings"] if not finding["detail"].get("harmless")})
+    return f"NOTHING LOST, SIDE FILES ARE DAMAGED: {listed(files)}" if files else "DAMAGED, NOTHING LOST"
+
+
+def _is_divergent(span: Document) -> bool:
+    return bool(span["status"] == "divergent")
+
+
+def _loss(offsets: Document) -> str:
+    losses = list(_losses(offsets))
+    if offsets["lost"] or not losses:
+        return "DATA LOST: " + (", ".join(losses) or "the end of a log is torn off")
+    title = "DATA MISSING" if offsets["missing"] else "NOT ALL IS PROVED"
+    return f"{title}: {', '.join(losses)}"
+
+
+def _also(offsets: Document) -> str:
+    return "".join(f", {loss}" for loss in _losses(offsets))
+
+
+def _losses(offsets: Document) -> Iterator[str]:
+    least = "at least " if offsets["lost_at_least"] else ""
+    for status, words in (
+        ("lost", "lost"),
+        ("missing", "missing (in no file that is here)"),
+        ("undecodable", "not decodable"),
+        ("suspect", "not proved"),
+    ):
+        if offsets[status]:
+            yield f"{least if status == 'lost' else ''}{plural(offsets[status], 'offset')} {words}"
+
+
+def _failed(document: Document) -> str:
+    shut = [f["path"] for f in document["files"] if f["use"] == "unreadable" and f["kind"] == "segment"]
+    codecs = sum(1 for finding in document["findings"] if finding["code"] == "codec-missing")
+    parts = [f"{plural(len(shut), 'segment file')} could not be opened ({listed(shut, 1)})"] if shut else []
+    if codecs:
+        parts.append(f"the codec of {number(codecs)} batch{'' if codecs == 1 else 'es'} is not installed")
+    return ", ".join(parts) or "see the findings"
