@@ -161,14 +161,18 @@ def _harmful(finding: Finding) -> bool:
 
 def _not_opened(plan: Plan) -> bool:
     """Whether a segment file of the selection could not be opened."""
-    unselected = {
-        (segment.segment.file.source, segment.segment.file.path)
-        for partition in plan.partitions
-        if not partition.selected
-        for survey in partition.replicas
-        for segment in survey.segments
-    }
-    return any(
-        file.use is Use.UNREADABLE and file.kind is FileKind.SEGMENT and (file.source, file.path) not in unselected
+    refused = {
+        (file.source, file.path)
         for file in plan.inventory.files
-    )
+        if file.use is Use.UNREADABLE and file.kind is FileKind.SEGMENT
+    }
+    if not refused:
+        return False
+    known = {True: set[tuple[str, str]](), False: set[tuple[str, str]]()}
+    for partition in plan.partitions:
+        files = (segment.segment.file for survey in partition.replicas for segment in survey.segments)
+        known[partition.selected] |= {(file.source, file.path) for file in files}
+    selection = plan.policy.selection
+    if selection.topics or selection.topic_regex is not None or selection.partition is not None:
+        return bool(refused & known[True])
+    return bool(refused - (known[False] - known[True]))

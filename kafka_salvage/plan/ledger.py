@@ -17,8 +17,7 @@ from kafka_salvage.scan.replica import State
 REACH = 1 << 31
 """A witness is believed only this near to a believed batch."""
 
-_EXTENDING = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNDECODABLE})
-
+_EXTENDING = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNDECODABLE, Verdict.UNREAD})
 _OUTPUT = {Verdict.INTACT: Status.RECOVERED, Verdict.REPAIRED: Status.REPAIRED, Verdict.SUSPECT: Status.SUSPECT}
 
 
@@ -187,7 +186,9 @@ def _reach(line: Line) -> tuple[int, int, str]:
     for segment in line.segments:
         for region in segment.regions:
             where = region.offsets
-            if where is None or region.verdict not in _EXTENDING:
+            # a suspect batch may be anywhere; it belongs to the line where it goes on from what is there
+            doubted = region.verdict is Verdict.SUSPECT and where is not None and low <= where.start <= high
+            if where is None or not (doubted or region.verdict in _EXTENDING):
                 continue
             if near_low - REACH < where.start and where.stop < near_high + REACH:
                 low, high = min(low, where.start), max(high, where.stop)

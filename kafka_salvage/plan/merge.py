@@ -147,7 +147,7 @@ def _plan_one(
         log_start=ledger.log_start,
         epochs=epochs_of(pieces),
         leans_on_leftovers=written and _leans(work, pieces, ledger.log_start),
-        findings=partition_findings(incarnation, labels) if written else (),
+        findings=partition_findings(incarnation, labels, branches) if written else (),
         selected=wanted and written,
         available=what_is_left(
             tiers, work.timeline.pieces, ledger.log_start, policy, _FLAG, home=work.home, whole=not written

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kafka_salvage.plan.incarnations import Incarnation
+from kafka_salvage.plan.plan import Branch, Step
 from kafka_salvage.plan.transactions import Labels
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.verdict import Finding
 
 
-def partition_findings(incarnation: Incarnation, labels: Labels) -> tuple[Finding, ...]:
+def partition_findings(incarnation: Incarnation, labels: Labels, branches: Sequence[Branch]) -> tuple[Finding, ...]:
     """Findings about the partition as a whole."""
     lead = incarnation.lead.replica
     findings: list[Finding] = []
@@ -37,6 +40,9 @@ def partition_findings(incarnation: Incarnation, labels: Labels) -> tuple[Findin
                     found=ids[1] or "",
                 )
             )
+    for branch in branches:
+        if branch.kind == "divergent":
+            findings += [_overlap(step) for step in branch.steps]
     unknown = labels.unknown()
     if unknown is not None:
         first, stop, records = unknown
@@ -51,6 +57,12 @@ def partition_findings(incarnation: Incarnation, labels: Labels) -> tuple[Findin
             )
         )
     return tuple(findings)
+
+
+def _overlap(step: Step) -> Finding:
+    file = step.survey.segment.file
+    message = "batches of another file hold other bytes for the same offsets; these are kept apart"
+    return Finding("offset-overlap", file.source, file.path, step.start, step.stop, step.offsets, message)
 
 
 def _finding(

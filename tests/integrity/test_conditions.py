@@ -121,7 +121,15 @@ def test_a_segment_that_could_not_be_opened_is_5() -> None:
         for file in plan.inventory.files
     )
     assert conditions_of(plan) == []
-    assert conditions_of(replace(plan, inventory=replace(plan.inventory, files=files))) == [5]
+    shut = replace(plan, inventory=replace(plan.inventory, files=files))
+    assert conditions_of(shut) == [5]
+    elsewhere = Policy(selection=Selection(topics=frozenset({"another"})))
+    unselected = replace(plan.partitions[0], selected=False)
+    assert conditions_of(replace(shut, policy=elsewhere, partitions=(unselected,))) == []
+
+
+def test_bytes_that_were_never_read_may_hold_offsets() -> None:
+    assert of(seg(0, B(0, 10)), seg(10, X(Verdict.UNREAD, None, "unreadable"))) == [3, 6]
 
 
 def test_another_cluster_is_6() -> None:

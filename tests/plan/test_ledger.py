@@ -253,6 +253,7 @@ def test_a_file_that_overlaps_another_gives_whole_batches_only_where_nothing_lie
     (branch,) = plan.branches
     assert branch.kind == "divergent"
     assert [(s.offsets.start, s.offsets.stop) for s in branch.steps] == [(15, 20)]
+    assert [(f.code, f.path[-8:], f.start, f.stop) for f in plan.findings] == [("offset-overlap", "0015.log", 0, 100)]
 
 
 def test_the_same_batch_in_two_files_is_no_branch() -> None:
