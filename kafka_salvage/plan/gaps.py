@@ -9,7 +9,7 @@ Steps, for a gap between two pieces (or before the first, or behind the last):
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -231,6 +231,31 @@ def _paint(
                 waiting.appendleft((right, end))
                 break
     return spans, rest + list(waiting)
+
+
+def cast_doubt(spans: Sequence[OffsetSpan], segments: Iterable[SegmentSurvey]) -> list[OffsetSpan]:
+    """The same spans, with what suspect batches name among the missing and the absent, wherever these batches lie."""
+    claims = sorted(
+        (
+            (region.offsets.start, region.offsets.stop, region)
+            for segment in segments
+            for region in segment.regions
+            if region.verdict is Verdict.SUSPECT and region.offsets
+        ),
+        key=lambda claim: claim[:2],
+    )
+    open_spans = [span for span in spans if span.status in (Status.MISSING, Status.ABSENT)]
+    if not claims or not open_spans:
+        return list(spans)
+    free = [(span.offsets.start, span.offsets.stop) for span in open_spans]
+    painted, rest = _paint(free, claims, Status.SUSPECT, False)
+    home = {span.offsets.start: span for span in open_spans}
+    starts = sorted(home)
+    whole = [span for span in spans if span.status not in (Status.MISSING, Status.ABSENT)]
+    for low, high in rest:
+        parent = home[starts[bisect_right(starts, low) - 1]]
+        whole.append(replace(parent, offsets=OffsetRange(low, high)))
+    return sorted([*whole, *painted], key=lambda span: span.offsets)
 
 
 def join(spans: Iterable[OffsetSpan]) -> list[OffsetSpan]:

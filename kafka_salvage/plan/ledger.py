@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kafka_salvage.plan.gaps import GAP_CODES, Ground, explain, join
+from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, explain, join
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
@@ -98,6 +98,7 @@ def make_ledger(line: Line) -> Ledger:
         cursor, before = piece.next, piece
     if high > cursor:
         spans += explain(ground, cursor, high, before, None)
+    spans = cast_doubt(spans, line.segments)
     log_start = _log_start(line, low, cursor)
     raw = tuple(join(_absorb(spans)))
     bottom = low if line.floor is None else min(low, line.floor)

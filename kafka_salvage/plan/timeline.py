@@ -20,6 +20,7 @@ from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.replica import State
 
+SUSPECT = Verdict.SUSPECT
 UNBOUNDED = 1 << 63
 """Above every offset."""
 
@@ -83,6 +84,8 @@ def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) ->
         runs.first_offset[1:] >= runs.next_offset[:-1] if compacted else runs.first_offset[1:] == runs.next_offset[:-1]
     )
     same = runs.repaired[1:] == runs.repaired[:-1]
+    if compacted:
+        follow &= ~_doubted(segment, runs.next_offset[:-1], runs.first_offset[1:])
     heads = np.concatenate(([0], np.flatnonzero(~(touch & follow & same)) + 1))
     tails = np.concatenate((heads[1:], [len(runs)]))
     records = np.maximum(runs.records, 0)
@@ -108,6 +111,17 @@ def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) ->
             )
         )
     return pieces
+
+
+def _doubted(segment: SegmentSurvey, low: I64, high: I64) -> Bool:
+    """For each gap ``[low, high)``: a suspect batch somewhere in the file names offsets in it."""
+    claims = sorted((r.offsets.start, r.offsets.stop) for r in segment.regions if r.verdict is SUSPECT and r.offsets)
+    if not claims:
+        return np.zeros(len(low), np.bool_)
+    starts, stops = np.array(claims, np.int64).T
+    before = np.searchsorted(starts, high) - 1
+    reach = np.maximum.accumulate(stops)
+    return np.asarray((low < high) & (before >= 0) & (reach[np.maximum(before, 0)] > low))
 
 
 def pieces_from_batches(like: Piece, table: BatchTable, wanted: Bool) -> Iterator[Piece]:

@@ -73,7 +73,7 @@ def test_the_document_accounts_for_everything() -> None:
         "unread": 0,
     }
     # orders-0: 0..10, 22..25 (deleted), 25..30 (3 of 5 there), 30..40; repaired 10..20; lost 20..22; missing 40..45
-    # orders-1: 5..9
+    # orders-1: 5..9; suspect 9..10
     assert summary["batches"] == {"intact": 5, "repaired": 1}
     assert summary["records"] == {"intact": 10 + 3 + 3 + 10 + 4, "repaired": 10}
     assert summary["offsets"] == {
@@ -87,7 +87,7 @@ def test_the_document_accounts_for_everything() -> None:
         "divergent": 0,
         "ambiguous": 0,
         "undecodable": 0,
-        "suspect": 0,
+        "suspect": 1,
     }
     assert summary["findings_total"] == len(document["findings"])
     assert [f["id"] for f in document["findings"]] == [f"f{n + 1}" for n in range(len(document["findings"]))]

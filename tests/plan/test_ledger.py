@@ -201,10 +201,29 @@ def test_a_suspect_batch_that_names_offsets_elsewhere_may_hold_what_a_compacted_
     assert shape(plan) == [(0, 10, "recovered"), (10, 20, "suspect"), (20, 30, "recovered")]
 
 
-def test_suspect_offsets_do_not_stretch_the_range_but_undecodable_ones_do() -> None:
-    assert shape(one(Desk(), seg(0, B(0, 10), X(Verdict.SUSPECT, (10, 20))))) == [(0, 10, "recovered")]
+def test_suspect_offsets_stretch_the_range_where_they_go_on_from_it_and_undecodable_ones_do() -> None:
+    assert shape(one(Desk(), seg(0, B(0, 10), X(Verdict.SUSPECT, (10, 20))))) == [
+        (0, 10, "recovered"),
+        (10, 20, "suspect"),
+    ]
+    assert shape(one(Desk(), seg(0, B(0, 10), X(Verdict.SUSPECT, (70, 80))))) == [(0, 10, "recovered")]
     plan = one(Desk(), seg(0, B(0, 10), X(Verdict.UNDECODABLE, (10, 20), "codec-missing")))
     assert shape(plan) == [(0, 10, "recovered"), (10, 20, "undecodable")]
+
+
+@pytest.mark.parametrize("compacted", [True, False])
+def test_a_suspect_batch_out_of_place_speaks_for_the_offsets_it_names(compacted: bool) -> None:
+    log = seg(0, B(0, 10), B(20, 30), X(Verdict.SUSPECT, (10, 20)), B(30, 40))
+    assert shape(one(Desk(), log, compacted=compacted)) == [
+        (0, 10, "recovered"),
+        (10, 20, "suspect"),
+        (20, 40, "recovered"),
+    ]
+
+
+def test_a_suspect_batch_before_the_last_one_may_go_on_behind_it() -> None:
+    log = seg(0, B(0, 10), X(Verdict.SUSPECT, (20, 30)), B(10, 20))
+    assert shape(one(Desk(), log)) == [(0, 20, "recovered"), (20, 30, "suspect")]
 
 
 def test_repaired_ranges_carry_their_findings() -> None:
