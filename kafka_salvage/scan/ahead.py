@@ -1,0 +1,124 @@
+"""Ahead: the folded walk of one file, parts of it walked beforehand by idle threads.
+
+Strategy: a file is cut at multiples of `PART`. An idle thread looks for a batch at or behind such a place, by header and CRC,
+and walks on from there. That is a guess: what it found counts only if the walk itself arrives at exactly that batch;
+otherwise the walk goes on by itself. A folded walk gives the same rows wherever it begins, so guesses change no result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from kafka_salvage import engine
+from kafka_salvage.scan.batches import I64
+from kafka_salvage.scan.resync import Sanity, find_candidates
+from kafka_salvage.scan.running import RangeCrc
+from kafka_salvage.scan.walk import Fold, WalkBlock, walk_folded
+from kafka_salvage.source.source import Source
+
+PART = 32 << 20
+MOST_AHEAD = 8
+"""Parts walked and not yet asked for."""
+_WINDOWS = (16 << 10, 128 << 10, 1 << 20)
+"""Bytes looked through for a batch to begin with: a few at first, since most batches are small."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Blocks of the batches that begin in one part, from ``start`` on; ``start`` is -1 where none was found."""
+
+    start: int
+    blocks: tuple[WalkBlock, ...] = ()
+
+
+class Ahead:
+    """Walks of one file; `close` it before the source.
+
+    Args:
+        source: the file.
+        sanity: which headers are worth a guess.
+        marks: positions, ascending, that begin a row (see `Fold`).
+        part: bytes of a part, a multiple of 1 MiB; has no influence on the rows.
+    """
+
+    def __init__(self, source: Source, sanity: Sanity, marks: I64, *, part: int = PART) -> None:
+        if part <= 0 or part % (1 << 20):
+            raise ValueError(f"part {part} is no multiple of 1 MiB")
+        self._source = source
+        self._sanity = sanity
+        self._marks = marks
+        self._part = part
+        self._flights: dict[int, Future[_Part]] = {}
+
+    def walk(self, position: int) -> Iterator[WalkBlock]:
+        """The folded walk from ``position`` to its end; its first batch is a row by itself."""
+        alone = True
+        while True:
+            number = position // self._part
+            blocks = self._guessed(number, position) if not alone else None
+            if blocks is None:
+                self._send(number + 1)
+                blocks = iter(self._walked(position, (number + 1) * self._part, alone))
+            for block in blocks:
+                if len(block.batches):
+                    position = int(block.batches.stop[-1])
+                yield block
+                if block.stop is not None:
+                    return
+            alone = False
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        engine.settle(self._flights.values())
+        self._flights.clear()
+
+    def _walked(self, position: int, until: int, alone: bool) -> Iterator[WalkBlock]:
+        marks = self._marks[int(np.searchsorted(self._marks, position)) :]
+        return walk_folded(self._source, position, Fold(marks, alone, until))
+
+    def _send(self, number: int) -> None:
+        """Gives the next parts to threads that have nothing to do."""
+        for old in [n for n in self._flights if n < number - 1]:
+            engine.settle([self._flights.pop(old)])
+        last = min(number + MOST_AHEAD, -(-self._source.size // self._part))
+        for ahead in range(number, last):
+            if ahead not in self._flights:
+                future = engine.aside(self._guess, ahead)
+                if future is None:
+                    return
+                self._flights[ahead] = future
+
+    def _guessed(self, number: int, position: int) -> Iterator[WalkBlock] | None:
+        """The blocks of a part that an idle thread has walked, if it began where the walk has arrived."""
+        future = self._flights.get(number)
+        if future is None:
+            return None
+        ahead = number + 1
+        while not future.done() and ahead < number + MOST_AHEAD and ahead * self._part < self._source.size:
+            if ahead not in self._flights:  # rather than wait
+                self._flights[ahead] = engine.done_here(self._guess, ahead)
+            ahead += 1
+        self._send(number + 1)
+        found = future.result()
+        del self._flights[number]
+        return iter(found.blocks) if found.start == position else None
+
+    def _guess(self, number: int) -> _Part:
+        """Walks one part from the first batch in it that looks like one; reads no more than the part twice."""
+        low = number * self._part
+        until = min(low + self._part, self._source.size)
+        running = RangeCrc(self._source, low, until)
+        windows = list(_WINDOWS)
+        while low < until:
+            high = min(low + (windows.pop(0) if len(windows) > 1 else windows[0]), until)
+            found = find_candidates(self._source, low, high, until, self._sanity, running=running).batches
+            if len(found):
+                touch = np.flatnonzero(np.isin(found.stop, found.position))
+                first = int(found.position[touch[0] if len(touch) else 0])
+                return _Part(first, tuple(self._walked(first, (number + 1) * self._part, alone=False)))
+            low = high
+        return _Part(-1)

@@ -1,0 +1,100 @@
+"""Tasks may map and put work aside: one crew does it all, in order, and nothing waits for a thread that waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from kafka_salvage import engine
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 8])
+def test_nested_maps_give_the_same_in_any_crew(jobs: int) -> None:
+    def inner(number: int) -> int:
+        return number * number
+
+    def outer(number: int) -> list[int]:
+        return list(engine.ordered_map(inner, range(number), jobs))
+
+    assert list(engine.ordered_map(outer, range(12), jobs)) == [[n * n for n in range(m)] for m in range(12)]
+
+
+def test_no_more_threads_than_were_asked_for() -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    def inner(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.002)
+        with lock:
+            running -= 1
+
+    def outer(_: int) -> None:
+        list(engine.ordered_map(inner, range(10), 99))
+
+    list(engine.ordered_map(outer, range(5), 3))
+    assert most <= 3
+
+
+def test_a_single_task_is_helped() -> None:
+    """Two inner tasks that meet need two threads at once."""
+    meeting = threading.Barrier(2, timeout=20)
+
+    def outer(_: int) -> list[int]:
+        return list(engine.ordered_map(lambda _: meeting.wait(), range(2), 1))
+
+    assert sorted(next(engine.ordered_map(outer, [0], 2))) == [0, 1]
+
+
+def test_an_exception_is_raised_at_its_place() -> None:
+    def inner(number: int) -> int:
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    def outer(_: int) -> list[int]:
+        mapped = engine.ordered_map(inner, range(9), 2)
+        seen = [next(mapped) for _ in range(3)]
+        with pytest.raises(KeyError):
+            next(mapped)
+        return seen
+
+    assert list(engine.ordered_map(outer, [0, 1], 2)) == [[0, 1, 2]] * 2
+
+
+def test_nothing_is_put_aside_without_an_idle_thread() -> None:
+    assert engine.aside(abs, -1) is None
+
+    def alone(_: int) -> bool:
+        return engine.aside(abs, -1) is None
+
+    def helped(_: int) -> int:
+        future = engine.aside(abs, -1)
+        assert isinstance(future, Future)
+        return future.result(timeout=20)
+
+    assert list(engine.ordered_map(alone, [0], 1)) == [True]
+    assert list(engine.ordered_map(helped, [0], 2)) == [1]
+
+
+def test_what_is_under_way_is_waited_for() -> None:
+    finished = threading.Event()
+
+    def slow(number: int) -> int:
+        if number:
+            time.sleep(0.05)
+            finished.set()
+        return number
+
+    def outer(_: int) -> bool:
+        mapped = engine.ordered_map(slow, range(3), 2)
+        next(mapped)
+        mapped.close()  # type: ignore[attr-defined] # it is a generator
+        return finished.is_set()
+
+    assert list(engine.ordered_map(outer, [0], 2)) == [True]
