@@ -124,3 +124,15 @@ def leave(error: BaseException, verbose: int) -> int:
         click.echo(line, err=True)
     sys.stderr.flush()
     return int(code_of(error))
+
+
+def misused(error: click.ClickException) -> int:
+    """Says on stderr what is wrong with a command line, and how its usage is shown; returns the exit code."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # newer versions of click only
+        click.echo(error.format_message(), err=True)
+        return int(Exit.USAGE)
+    click.echo(f"Error: {safe(error.format_message())}", err=True)
+    if context is not None:
+        click.echo(f"  do: see {context.command_path} --help", err=True)
+    return int(Exit.USAGE)

@@ -38,8 +38,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as wish:
         return wish.exit_code
     except click.ClickException as error:
-        error.show()
-        return int(exits.Exit.USAGE)
+        return exits.misused(error)
     except BrokenPipeError:
         return _nobody_reads()
     except SystemExit as wish:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,6 @@ def output_file(ctx: click.Context, param: click.Parameter, value: str | None) -
         place = Path(value)
         if place.is_dir():
             raise click.BadParameter(f"{exits.safe(value)} is a directory; name a file in it")
-        if not place.resolve().parent.is_dir():
+        if not Path(os.path.realpath(place)).parent.is_dir():
             raise click.BadParameter(f"{exits.safe(value)}: there is no such directory; make it first")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def refuse_destination(inventory: Inventory, out: Path, options: ExportOptions) 
     for name in options.formats:
         registry.load(name)
     try:
-        _refuse_evidence(inventory, out.resolve())
+        _refuse_evidence(inventory, Path(os.path.realpath(out)))
         _refuse_content(out, options)
     except OSError as error:
         raise DestinationError(

@@ -17,6 +17,7 @@ from kafka_salvage.integrity.masks import METADATA_TOPICS
 from kafka_salvage.integrity.side_rows import SIDE_KINDS, side_rows
 from kafka_salvage.plan.policy import Selection
 from kafka_salvage.scan.evidence import EvidenceFile
+from kafka_salvage.scan.files import archive_refusal
 from kafka_salvage.scan.given import Given, looks_like_log_dir, understand
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.source.inventory import Entry, Lister, Nature
@@ -81,6 +82,10 @@ def _files(given: Sequence[Given], selection: Selection) -> list[EvidenceFile]:
                 if _is_shown(each, entry)
             )
         if len(found) == before:
+            for place in sorted(each.picks.values()):
+                archive = archive_refusal(place, "")
+                if archive is not None:
+                    raise archive
             where = ", ".join(str(place) for place in sorted(each.picks.values()))
             raise RequestError(
                 f"{where} holds no file of a kind that Kafka writes",

@@ -31,7 +31,7 @@ def refuse_output(inventory: Inventory, output: Path) -> None:
             f"{output} lies inside the source {inside}; evidence is never written to",
             advice="Give a place outside of every source, best on another disk.",
         )
-    real = output.resolve()
+    real = Path(os.path.realpath(output))
     for place in inventory.places:
         if place.is_relative_to(real):
             raise RequestError(
@@ -53,7 +53,7 @@ def write_text(path: Path, text: str) -> None:
     data = text.encode("utf-8")
     partial: Path | None = None
     try:
-        target = path.resolve()
+        target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file() and not target.is_dir():
             with target.open("wb") as stream:
                 stream.write(data)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kafka_salvage.scan import sidecars
 from kafka_salvage.scan.evidence import (
@@ -182,6 +184,8 @@ def _segments(files: Sequence[EvidenceFile], state: State) -> tuple[SegmentFile,
         parsed = parse_file_name(_base_name(file))
         if parsed.kind is not FileKind.SEGMENT or file.use not in (Use.READ, Use.UNREADABLE):
             continue
+        if file.use is Use.UNREADABLE and not _is_regular(file.real):
+            continue
         if parsed.suffix is Suffix.DELETED:
             own = State.DELETED_SEGMENT
         else:
@@ -192,6 +196,14 @@ def _segments(files: Sequence[EvidenceFile], state: State) -> tuple[SegmentFile,
         ]
         found.append(SegmentFile(file, parsed.base_offset, own, parsed.suffix, *beside))
     return tuple(sorted(found, key=_segment_order))
+
+
+def _is_regular(place: Path) -> bool:
+    """Whether a segment that cannot be opened is a file at all; links and pipes are never tried."""
+    try:
+        return stat.S_ISREG(place.lstat().st_mode)
+    except OSError:
+        return True
 
 
 def _segment_order(segment: SegmentFile) -> tuple[bool, int, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -202,5 +203,5 @@ class Inventory:
 
     def place_of(self, path: Path) -> Path | None:
         """The given directory or file that a path lies in or is, links followed; None when it lies outside of all."""
-        real = path.resolve()
+        real = Path(os.path.realpath(path))  # resolve() raises for links in a loop
         return next((place for place in self.places if real.is_relative_to(place)), None)

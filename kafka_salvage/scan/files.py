@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from kafka_salvage.errors import SourceError
+from kafka_salvage.errors import RequestError, SourceError
 from kafka_salvage.scan.evidence import EvidenceFile, Use
 from kafka_salvage.scan.layout import REMOTE_INDEX_CACHE, Layout, in_remote_cache
 from kafka_salvage.source.inventory import Entry, Nature
@@ -45,6 +46,10 @@ def _describe(layout: Layout, entry: Entry, source: str) -> EvidenceFile:
     if entry.nature is Nature.DIRECTORY:
         return EvidenceFile(source, path, entry.real, 0, FileKind.UNKNOWN, Use.IGNORED, entry.reason)
     if entry.nature is Nature.UNREADABLE:
+        return EvidenceFile(source, path, entry.real, 0, parsed.kind, Use.UNREADABLE, entry.reason)
+    odd = entry.nature in (Nature.LINK, Nature.SPECIAL) and parsed.kind is FileKind.SEGMENT
+    if odd and _why_ignored(layout, replace(entry, reason=None), parsed) is None:
+        # a pipe or a link where a segment belongs: records may lie behind it that are not read, and that must not be silent
         return EvidenceFile(source, path, entry.real, 0, parsed.kind, Use.UNREADABLE, entry.reason)
     kind, reason = parsed.kind, entry.reason or _why_ignored(layout, entry, parsed)
     if reason is None:
@@ -108,3 +113,23 @@ def _identified(file: EvidenceFile) -> EvidenceFile:
     if not foreign.command:
         return replace(file, kind=FileKind.UNKNOWN, reason=f"not a file of Kafka's by its name; it {foreign.sentence}")
     return replace(file, kind=FileKind.ARCHIVE, reason=f"{foreign.sentence}; this opens it: {foreign.command}")
+
+
+def archive_refusal(place: Path, lead: str) -> RequestError | None:
+    """The refusal of an archive, disk image or encrypted volume, with the command that opens it; None for other files.
+
+    Args:
+        place: the file.
+        lead: how the sentence begins, up to the file's path; "" when the file itself was given.
+    """
+    foreign = foreign_of(place)
+    if foreign is None or not foreign.command:
+        return None
+    command = foreign.command
+    if place.name.endswith((".tgz", ".txz", ".tzst")) or ".tar." in place.name:
+        command = "tar -xf FILE"  # tar sees for itself how the archive is compressed
+    command = command.replace("FILE", shlex.quote(str(place)))
+    return RequestError(
+        f"{lead}{place} {foreign.sentence}" if lead else f"{place} {foreign.sentence}, not Kafka data as it is",
+        advice=f"Open it, and give the directory that comes out: {command}",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from kafka_salvage.scan.evidence import (
     TopicPartition,
     Use,
 )
-from kafka_salvage.scan.files import foreign_of
+from kafka_salvage.scan.files import archive_refusal
 from kafka_salvage.scan.given import Given, beside, looks_like_log_dir, name_sources, understand
 from kafka_salvage.scan.layout import Layout, lay_out
 from kafka_salvage.source.inventory import Identity, Lister, Nature
@@ -126,15 +125,10 @@ def _refusal(given: Given, contents: Contents) -> SalvageError:
                 f"{file.real} {file.reason}", source=where, advice="Run this as a user that may read it."
             )
     for file in contents.files:
-        foreign = foreign_of(file.real) if file.kind is FileKind.ARCHIVE else None
-        if foreign is not None:
-            command = foreign.command.replace("FILE", shlex.quote(str(file.real)))
-            return RequestError(
-                f"{where} holds no Kafka files; {file.real} {foreign.sentence}"
-                if given.whole
-                else f"{file.real} {foreign.sentence}, not Kafka data as it is",
-                advice=f"Open it, and give the directory that comes out: {command}",
-            )
+        lead = f"{where} holds no Kafka files; " if given.whole else ""
+        archive = archive_refusal(file.real, lead) if file.kind is FileKind.ARCHIVE else None
+        if archive is not None:
+            return archive
     if given.whole:
         return RequestError(
             f"{where} holds no Kafka files",
