@@ -164,7 +164,7 @@ def inside(segment: SegmentSurvey, start: int, stop: int, window: Window, edges:
     within = (table.base_offset >= window.low) & (table.last_offset < window.high)
     dense = counts == table.last_offset - table.base_offset + 1
     overlap = np.minimum(table.last_offset + 1, window.high) - np.maximum(table.base_offset, window.low)
-    records = np.where(within, counts, overlap)
+    records = np.where(within | (counts == 0), counts, overlap)  # compaction leaves empty batches
     unsure = np.flatnonzero((counts > 0) & ((~within & ~dense) | window.timed))
     if len(unsure):
         records[unsure] = _decoded(segment, table.take(unsure), window)

@@ -175,6 +175,15 @@ def test_counts_follow_the_selected_offsets(low: int | None, high: int | None) -
     assert partition["records"]["control"] == len([o for o in inside if o in (5, 12)])
 
 
+def test_an_empty_batch_that_the_selection_cuts_holds_no_record() -> None:
+    desk = Desk()
+    survey = desk.copy(seg(0, B(0, 100, records=0), B(100, 110)), compacted=True)
+    document = valid(made(desk, survey, policy=Policy(selection=Selection(from_offset=40, to_offset=105))))
+    assert document["partitions"][0]["records"]["data"] == 5
+    assert document["summary"]["offsets"]["recovered"] == 5
+    assert document["summary"]["offsets"]["absent"] == 60
+
+
 def test_trimmed_records_are_counted_only_when_asked_for() -> None:
     desk = Desk()
     survey = desk.copy(seg(0, B(0, 10), B(10, 20)), log_start=14)
