@@ -40,6 +40,7 @@ class SegmentContext:
         reached: highest log end that a checkpoint or a snapshot's name says; -1 when none does.
         reached_by: what says so.
         epochs: (epoch, start offset) lines of the leader epoch checkpoint; None when absent or damaged.
+        epoch_low, epoch_high: leader epochs of the batches before and behind the file; -1 and None when nothing bounds it.
         compacted: whether gaps between batches mean nothing; None while that is not decided.
     """
 
@@ -47,6 +48,8 @@ class SegmentContext:
     reached: int = -1
     reached_by: str = ""
     epochs: tuple[tuple[int, int], ...] | None = None
+    epoch_low: int = -1
+    epoch_high: int | None = None
     compacted: bool | None = None
 
 

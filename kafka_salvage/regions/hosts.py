@@ -24,8 +24,8 @@ from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.patched import PatchedSource
 
 MOST_ENDS = 64
-_LENGTH_AT = 8
-_MAGIC_AT = 16
+LENGTH_AT = 8
+MAGIC_AT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,14 @@ class Hosts:
         """The host, if it also decodes wholly."""
         ground, at = self._ground, head.position
         length, kind = struct.pack(">i", end - at - OVERHEAD), struct.pack(">b", magic)
-        raw = head.raw[:_LENGTH_AT] + length + head.raw[12:_MAGIC_AT] + kind + head.raw[_MAGIC_AT + 1 :]
+        raw = head.raw[:LENGTH_AT] + length + head.raw[12:MAGIC_AT] + kind + head.raw[MAGIC_AT + 1 :]
         fresh = parse_head(raw, at)
         # its base offset is not asked here: it lies outside the CRC and is judged with its neighbours'
         if fresh is None or not is_sane(fresh, fresh.offset, ground.cap):
             return None
         patches = [
             Patch(at + place, head.raw[place : place + len(new)], new)
-            for place, new in ((_LENGTH_AT, length), (_MAGIC_AT, kind))
+            for place, new in ((LENGTH_AT, length), (MAGIC_AT, kind))
             if head.raw[place : place + len(new)] != new
         ]
         patched = PatchedSource(ground.source, [(p.position, p.after) for p in patches])

@@ -10,10 +10,11 @@ import struct
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.check_epochs import EpochsAround, outlying_epochs
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.scan.batches import I32, I64, U32, BatchTable, Bool
+from kafka_salvage.scan.batches import I64, U32, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
 _EPOCH_AT = 12
@@ -172,20 +173,28 @@ class Mender:
         on = np.flatnonzero(self._judged.placed)
         self._suspect([row], on[on != row])
 
-    def epochs(self, checkpoint: tuple[tuple[int, int], ...] | None) -> None:
-        """Leader epochs below the one before or above the one behind, unless the checkpoint confirms them."""
+    def epochs(self, known: EpochsAround, doubted: I64) -> None:
+        """Leader epochs that neither their neighbours nor the checkpoint confirm.
+
+        Args:
+            known: what the copy says of epochs.
+            doubted: rows whose epoch field lies between damaged bytes.
+        """
         judged, table = self._judged, self._judged.table
         rows = np.flatnonzero(judged.placed & (table.magic >= 2))
-        wrong = outlying_epochs(table.leader_epoch[rows], table.base_offset[rows], checkpoint)
+        epochs, first = table.leader_epoch[rows], table.base_offset[rows]
+        wrong = outlying_epochs(epochs, first, known, np.isin(rows, doubted))
         if not len(wrong):
             return
-        table = judged.table = table.replace(leader_epoch=table.leader_epoch.copy())
+        judged.table = table.replace(leader_epoch=table.leader_epoch.copy())
         good = np.setdiff1d(np.arange(len(rows)), wrong)
         for at in wrong.tolist():
             place = int(np.searchsorted(good, at))
-            near = int(good[place - 1]) if place else int(good[0]) if len(good) else None
-            if near is not None:
-                self._set_epoch(int(rows[at]), int(table.leader_epoch[rows[near]]))
+            low = int(epochs[good[place - 1]]) if place else known.low
+            high = int(epochs[good[place]]) if place < len(good) else known.high
+            epoch = known.between(low, high, int(first[at]))
+            if epoch is not None and epoch != int(epochs[at]):
+                self._set_epoch(int(rows[at]), epoch)
 
     def _set_epoch(self, row: int, epoch: int) -> None:
         judged, table = self._judged, self._judged.table
@@ -207,80 +216,6 @@ class Mender:
                 position=start + _EPOCH_AT,
             )
         )
-
-
-def outlying_epochs(epochs: I32, first: I64, checkpoint: tuple[tuple[int, int], ...] | None) -> I64:
-    """Rows whose epoch is neither between its neighbours' nor confirmed by the checkpoint.
-
-    The neighbours are those that the checkpoint confirms, if it confirms most, else the longest chain of epochs that never
-    fall.
-
-    Args:
-        epochs: leader epochs, in file order.
-        first: first offset of each batch.
-        checkpoint: (epoch, start offset) lines.
-    """
-    nothing = np.empty(0, np.int64)
-    if not len(epochs):
-        return nothing
-    lines = sorted(checkpoint or ())
-    legal = epochs >= -1
-    if bool(legal.all()) and bool(np.all(epochs[1:] >= epochs[:-1])):
-        return _unbounded_last(epochs, dict(lines))
-    confirmed = legal & _confirmed(epochs, first, lines)
-    if 2 * int(confirmed.sum()) <= len(epochs):
-        rows = np.flatnonzero(legal)
-        good = rows[_longest_rise(epochs[rows].tolist())]
-        return np.setdiff1d(np.arange(len(epochs)), np.union1d(good, np.flatnonzero(confirmed)))
-    wrong = np.flatnonzero(~confirmed)
-    good = np.flatnonzero(confirmed)
-    place = np.searchsorted(good, wrong)
-    low = np.where(place > 0, epochs[good[np.maximum(place - 1, 0)]], -1)
-    high = np.where(place < len(good), epochs[good[np.minimum(place, len(good) - 1)]], np.iinfo(np.int32).max)
-    return wrong[(epochs[wrong] < low) | (epochs[wrong] > high)]
-
-
-def _unbounded_last(epochs: I32, listed: dict[int, int]) -> I64:
-    """The last batch when it alone has an epoch that the checkpoint, written before any batch of an epoch, does not know."""
-    nothing = np.empty(0, np.int64)
-    last = int(epochs[-1])
-    if not listed or len(epochs) < 2 or int(epochs[-2]) == last or last <= max(listed):
-        return nothing
-    return np.array([len(epochs) - 1])
-
-
-def _confirmed(epochs: I32, first: I64, lines: list[tuple[int, int]]) -> Bool:
-    """Rows whose epoch is the one that the checkpoint has for their offset."""
-    if not lines:
-        return np.zeros(len(epochs), np.bool_)
-    starts = np.array([start for _, start in lines], np.int64)
-    named = np.array([epoch for epoch, _ in lines], np.int64)
-    at = np.searchsorted(starts, first, side="right") - 1
-    return np.asarray((at >= 0) & (named[np.maximum(at, 0)] == epochs))
-
-
-def _longest_rise(values: list[int]) -> I64:
-    """Places of the longest subsequence that never falls."""
-    from bisect import bisect_right
-
-    tops: list[int] = []
-    ends: list[int] = []
-    came = [-1] * len(values)
-    for at, value in enumerate(values):
-        place = bisect_right(tops, value)
-        came[at] = ends[place - 1] if place else -1
-        if place == len(tops):
-            tops.append(value)
-            ends.append(at)
-        else:
-            tops[place] = value
-            ends[place] = at
-    chain = []
-    node = ends[-1] if ends else -1
-    while node >= 0:
-        chain.append(node)
-        node = came[node]
-    return np.array(chain[::-1], np.int64)
 
 
 def _consecutive(rows: list[int]) -> list[list[int]]:

@@ -15,13 +15,15 @@ import numpy as np
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions import check_offsets
+from kafka_salvage.regions import check_offsets, stretches
 from kafka_salvage.regions.check_crc import CrcWitness
+from kafka_salvage.regions.check_epochs import EpochsAround
 from kafka_salvage.regions.check_header import stop_code, stop_sentence
 from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
 from kafka_salvage.regions.check_records import check_records
 from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
 from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.hosts import LENGTH_AT, MAGIC_AT
 from kafka_salvage.regions.hunt import Haul, Hunt
 from kafka_salvage.regions.judged import REPAIRED, Judged
 from kafka_salvage.regions.map import Region, RegionMap
@@ -30,7 +32,7 @@ from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, Tr
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
 from kafka_salvage.regions.terrain import Terrain, map_without_batches
 from kafka_salvage.regions.verdict import Verdict
-from kafka_salvage.scan.batches import Bool
+from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.replica import SegmentFile
 from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.opening import open_source
@@ -100,11 +102,34 @@ def survey_source(
     """Judges the bytes of one segment; the arguments are as for `survey_segment`, with its `.index` if it was read."""
     index = read_index(segment) if index is None else index
     ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
-    haul = Hunt(ground, context.next_base, options.strict, progress).run()
+    seen = stretches.follow(ground, progress)
+    if stretches.is_quiet(seen, ground, segment.base_offset, context) and (
+        not options.deep or stretches.all_decode(seen, source, options.limits)
+    ):
+        shallow = replace(options, deep=False)
+        judge = _Judge(ground, Judged.of(seen.table), seen.haul(ground.size), segment, context, shallow)
+        survey = judge.survey(index)
+        if not survey.patches:
+            return stretches.with_counts(survey, seen)
+    haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
     judged = Judged.of(haul.rows.table())
     judged.patches += haul.patches
     judge = _Judge(ground, judged, haul, segment, context, options)
     return judge.survey(index)
+
+
+def _behind(position: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    """Progress that begins at a position which was reported already."""
+    left = position
+
+    def tell(count: int) -> None:
+        nonlocal left
+        known = min(left, count)
+        left -= known
+        if count > known:
+            progress(count - known)
+
+    return tell
 
 
 class _Judge:
@@ -187,8 +212,21 @@ class _Judge:
         self._jump = row is not None
         if row is not None and self._context.compacted is False and not agrees[row] and not self._ends_the_log(row):
             mender.jump(row)
-        mender.epochs(self._context.epochs)
+        context = self._context
+        lines = tuple(sorted(context.epochs or ()))
+        mender.epochs(EpochsAround(lines, context.epoch_low, context.epoch_high), self._doubted_epochs())
         return backwards
+
+    def _doubted_epochs(self) -> I64:
+        """Rows whose epoch field lies between repaired bytes, or behind zeros that may have run into it."""
+        table = self._judged.table
+        starts = []
+        for host, _ in self._haul.hosts:
+            places = {patch.position - host.start: patch.before for patch in host.patches}
+            zeros = not any(places.get(LENGTH_AT, b"x")) and not host.batch.leader_epoch[0]
+            if zeros or {LENGTH_AT, MAGIC_AT} <= set(places):
+                starts.append(host.start)
+        return np.searchsorted(table.position, np.array(starts, np.int64)).astype(np.int64)
 
     def _ends_the_log(self, row: int) -> bool:
         """Whether another file says that the offset behind this row comes next."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from kafka_salvage import engine
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.check_epochs import epochs_around
 from kafka_salvage.regions.check_indexes import finding_of
 from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
 from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey
@@ -55,11 +56,8 @@ def survey_replica(
 
     surveys = list(engine.ordered_map(survey, range(len(replica.segments)), options.jobs))
     compaction = decide_compaction(replica, surveys, options)
-    if not compaction.compacted:
-        for at, one in enumerate(surveys):
-            if one.facts.jump:
-                context = replace(contexts[at], compacted=False)
-                surveys[at] = judge(replica.segments[at], context, options)
+    for at, context in _second_looks(replica, surveys, contexts, compaction.compacted).items():
+        surveys[at] = judge(replica.segments[at], context, options)
     findings = [finding_of(fact) for fact in replica.facts]
     findings += [finding_of(fact) for _, file in replica.snapshots for fact in load_snapshot(file).facts]
     surveys = [_name_gaps(one, compaction) for one in surveys]
@@ -103,6 +101,21 @@ def _contexts(replica: Replica) -> list[SegmentContext]:
             )
         )
     return contexts
+
+
+def _second_looks(
+    replica: Replica, surveys: Sequence[SegmentSurvey], contexts: Sequence[SegmentContext], compacted: bool
+) -> dict[int, SegmentContext]:
+    """Segments that must be judged again, now that all of them were seen, and what is told of them then."""
+    again = {
+        at: replace(contexts[at], compacted=False) for at, one in enumerate(surveys) if one.facts.jump and not compacted
+    }
+    own = [at for at, segment in enumerate(replica.segments) if _is_main(segment, replica)]
+    around = epochs_around([(surveys[at].runs.leader_epoch, surveys[at].runs.batches) for at in own])
+    for place, (low, high) in around.items():
+        context = again.get(own[place]) or replace(contexts[own[place]], compacted=compacted)
+        again[own[place]] = replace(context, epoch_low=low, epoch_high=high)
+    return dict(sorted(again.items()))
 
 
 def _checkpoint_ends(replica: Replica) -> Iterator[tuple[int, str]]:
