@@ -165,8 +165,9 @@ class Mender:
         first, last = int(table.base_offset[group].min()), int(table.last_offset[group].max())
         top = int(table.last_offset[on].max()) + 1 if len(on) else self._low
         taken = (table.base_offset[on] <= last) & (table.last_offset[on] >= first)
-        inside = (self._low or 0) <= first <= last and (self._high is None or last < self._high)
-        return OffsetRange(first, last + 1) if inside and (top is None or first <= top) and not taken.any() else None
+        inside = last < self._high if self._high is not None else top is None or first <= top
+        free = inside and (self._low or 0) <= first <= last and not taken.any()
+        return OffsetRange(first, last + 1) if free else None
 
     def jump(self, row: int) -> None:
         """A last batch that jumps ahead of a log without gaps."""
