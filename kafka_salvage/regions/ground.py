@@ -19,6 +19,8 @@ from kafka_salvage.source.source import Source
 END_SLACK = 8
 """Zero bytes that a batch may end with and that are taken for the start of the blank tail."""
 _PIECE = 1 << 20
+_FIRST_PIECE = 4096
+"""Most files end with data: a page is enough to see that."""
 
 
 class Lead(IntEnum):
@@ -159,10 +161,12 @@ class Ground:
 
 def zero_tail(source: Source) -> int:
     """Start of the unbroken run of zeros that ends the file; its size when the last byte is something else."""
+    piece = _FIRST_PIECE
     for data in reversed(list(source.data_ranges())):
         stop = data.stop
         while stop > data.start:
-            start = max(data.start, stop - _PIECE)
+            start = max(data.start, stop - piece)
+            piece = _PIECE
             other = np.flatnonzero(source.read(start, stop))
             if len(other):
                 return start + int(other[-1]) + 1

@@ -1,0 +1,137 @@
+"""Stretches: a healthy segment with ordinary batches folded into shared rows, judged by the same rules as any other.
+
+A segment of tiny batches has twelve million of them, and none is of interest as long as all is well. So the first walk folds
+(see `scan.walk.Fold`); index entries begin rows, since the rules ask for the batches that they name. Only where no rule could
+tell a stretch from its batches, the folded rows are judged; otherwise they are given up, and each batch gets its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kafka_salvage import engine
+from kafka_salvage.regions.context import SegmentContext
+from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.hunt import Damage, Haul, Rows
+from kafka_salvage.regions.map import RegionMap
+from kafka_salvage.regions.runs import SegmentSurvey
+from kafka_salvage.scan.ahead import Ahead
+from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.records import Outcome, decode
+from kafka_salvage.scan.resync import Sanity
+from kafka_salvage.scan.walk import Stop, walk
+from kafka_salvage.source.source import Source
+
+DECODED_AT_ONCE = 16 << 20
+"""Stored bytes of one task of a deep check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """The batches of one file up to where the first walk stopped.
+
+    Attributes:
+        table: rows, some of which stand for a stretch of batches.
+        counts: batches of each row.
+        stop: where the walk ended.
+    """
+
+    table: BatchTable
+    counts: I64
+    stop: Stop
+
+    def haul(self, size: int) -> Haul:
+        """What a hunt would have brought."""
+        damages = [Damage(self.stop.position, size, self.stop)] if self.stop.position < size else []
+        return Haul(damages=damages, first_stop=self.stop)
+
+
+def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
+    """Walks from the beginning of the file to the first stop, parts of it by threads that are idle."""
+    marks = np.unique(ground.index_positions)
+    ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks)
+    rows, counts, at = Rows(ground.size), [], 0
+    try:
+        for block in ahead.walk(0):
+            if len(block.batches) and block.counts is not None:
+                rows.add(block.batches)
+                counts.append(block.counts)
+                progress(int(block.batches.stop[-1]) - at)
+                at = int(block.batches.stop[-1])
+            if block.stop is not None:
+                return Stretches(rows.table(), np.concatenate(counts) if counts else np.empty(0, np.int64), block.stop)
+    finally:
+        ahead.close()
+    raise AssertionError("a walk ends with a stop")
+
+
+def is_quiet(seen: Stretches, ground: Ground, base: int | None, context: SegmentContext) -> bool:
+    """Whether every rule says the same of the folded rows as of the batches in them.
+
+    Args:
+        seen: the rows.
+        ground: the file.
+        base: lowest offset, by the file's name.
+        context: what the other files say.
+
+    Returns:
+        True if it does, unless a rule then repairs something: a repair of a row that stands for many batches would be wrong.
+    """
+    table, end = seen.table, seen.stop.position
+    if not len(table) or (end < ground.size and end < ground.data_stop) or ground.source.unreadable:
+        return False
+    first, last = table.base_offset, table.last_offset
+    if bool(table.is_wrapper.any()) or bool((last < first).any()) or not bool(np.all(first[1:] > last[:-1])):
+        return False
+    if base is None or int(first[0]) < base or int(last[-1]) >= (context.next_base or _HIGHEST):
+        return False
+    if bool(ground.index_contradicts(table).any()):
+        return False
+    jumps = len(table) > 1 and int(first[-1]) > int(last[-2]) + 1
+    if jumps and int(seen.counts[-1]) > 1:
+        return False
+    epochs = table.leader_epoch[table.magic >= 2]
+    highest = _HIGHEST if context.epoch_high is None else context.epoch_high
+    return not len(epochs) or (
+        context.epoch_low <= int(epochs[0]) and int(epochs[-1]) <= highest and bool(np.all(epochs[1:] >= epochs[:-1]))
+    )
+
+
+_HIGHEST = 1 << 63
+
+
+def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
+    """Whether every batch inflates and parses; idle threads take parts of the file."""
+    starts = seen.table.position
+    cuts = np.arange(0, int(seen.table.stop[-1]), DECODED_AT_ONCE)
+    edges = np.unique(np.append(starts[np.searchsorted(starts, cuts).clip(max=len(starts) - 1)], seen.table.stop[-1]))
+
+    def good(at: int) -> bool:
+        return all(
+            bool((piece.outcome == Outcome.OK).all())
+            for block in walk(source, int(edges[at]), int(edges[at + 1]))
+            for piece in decode(source, block.batches, limits)
+        )
+
+    return all(engine.ordered_map(good, range(len(edges) - 1), 1))
+
+
+def with_counts(survey: SegmentSurvey, seen: Stretches) -> SegmentSurvey:
+    """The judgement of folded rows with the batches counted."""
+    before = np.concatenate([[0], np.cumsum(seen.counts)])
+    starts = seen.table.position
+
+    def batches(start: I64, stop: I64) -> I64:
+        counted: I64 = before[np.searchsorted(starts, stop)] - before[np.searchsorted(starts, start)]
+        return counted
+
+    regions = survey.regions.regions
+    edges = np.array([(region.start, region.stop) for region in regions], np.int64)
+    counted = batches(edges[:, 0], edges[:, 1]).tolist()
+    named = [replace(r, batches=n) if r.batches else r for r, n in zip(regions, counted, strict=True)]
+    runs = replace(survey.runs, batches=batches(survey.runs.start, survey.runs.stop))
+    return replace(survey, regions=RegionMap(survey.regions.size, named), runs=runs)
