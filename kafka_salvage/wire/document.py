@@ -15,6 +15,7 @@ from kafka_salvage.wire import (
     record_v2,
     time_index,
     txn_index,
+    zookeeper,
 )
 from kafka_salvage.wire.compression.registry import CODECS
 from kafka_salvage.wire.layout import Layout, table
@@ -42,6 +43,11 @@ SECTIONS: Sequence[tuple[str, str, Sequence[Layout]]] = (
             producer_snapshot.HEADER_LAYOUT,
             producer_snapshot.LAYOUT,
         ),
+    ),
+    (
+        "ZooKeeper",
+        "Clusters before 4.0 may keep topics and configs in ZooKeeper. Strings and buffers are an int32 length and bytes.",
+        (zookeeper.FILE_HEADER_LAYOUT, zookeeper.STAT_LAYOUT, zookeeper.TXN_LAYOUT),
     ),
 )
 
