@@ -58,6 +58,8 @@ class Ground:
         self._heads: dict[int, Head | None] = {}
         self._leads: dict[int, Lead] = {}
         self._candidates: dict[int, bool] = {}
+        nothing = np.empty(0, np.int64)
+        self._asked: tuple[I64, I64, Bool] = nothing, nothing, np.empty(0, np.bool_)
 
     def begin(self, position: int) -> None:
         """Says that damage was met at ``position``: nothing before it is asked for again."""
@@ -149,8 +151,12 @@ class Ground:
     def _entries(self, table: BatchTable) -> tuple[I64, Bool]:
         if not len(self.index_positions):
             return np.zeros(len(table), np.int64), np.zeros(len(table), np.bool_)
-        at = np.minimum(np.searchsorted(self.index_positions, table.position), len(self.index_positions) - 1)
-        return at, np.asarray(self.index_positions[at] == table.position)
+        asked, at, known = self._asked
+        if asked is not table.position:
+            at = np.minimum(np.searchsorted(self.index_positions, table.position), len(self.index_positions) - 1)
+            known = np.asarray(self.index_positions[at] == table.position)
+            self._asked = table.position, at, known
+        return at, known
 
     def zeros_before(self, position: int) -> int:
         """Length of the run of zeros that ends at ``position`` (looks at most 4 KiB back)."""

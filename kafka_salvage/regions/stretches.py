@@ -52,8 +52,7 @@ class Stretches:
 
 def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
     """Walks from the beginning of the file to the first stop, parts of it by threads that are idle."""
-    marks = np.unique(ground.index_positions)
-    ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks)
+    ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), ground.index_positions)
     rows, counts, at = Rows(ground.size), [], 0
     try:
         for block in ahead.walk(0):
