@@ -165,6 +165,9 @@ class Mender:
         first, last = int(table.base_offset[group].min()), int(table.last_offset[group].max())
         top = int(table.last_offset[on].max()) + 1 if len(on) else self._low
         taken = (table.base_offset[on] <= last) & (table.last_offset[on] >= first)
+        if top is not None and self._high is None:
+            ahead = int(table.stop[on].max()) if len(on) else 0
+            top += max(0, int(table.position[group[0]]) - ahead)  # a record takes a byte at least
         inside = last < self._high if self._high is not None else top is None or first <= top
         free = inside and (self._low or 0) <= first <= last and not taken.any()
         return OffsetRange(first, last + 1) if free else None

@@ -105,8 +105,13 @@ class Terrain:
             before = int(np.searchsorted(placed, at)) - 1
             behind = int(np.searchsorted(placed, at))
             low = int(table.last_offset[placed[before]]) + 1 if before >= 0 else self._base
-            high = int(table.base_offset[placed[behind]]) if behind < len(placed) else None
+            high = int(table.base_offset[placed[behind]]) if behind < len(placed) else self._doubted_start(at, low)
             yield Gap(int(starts[at]), int(stops[at]), low, high)
+
+    def _doubted_start(self, row: int, low: int | None) -> int | None:
+        """First offset of a batch whose place is doubted, if it is believed to lie behind some that are not there."""
+        hole = self._judged.holes.get(row)
+        return hole.start if hole is not None and low is not None and hole.start > low else None
 
     def _gap_regions(self, gap: Gap) -> Iterable[Region]:
         damage = self._damages.get(gap.start) or Damage(gap.start, gap.stop, Stop(gap.start, StopReason.CRC_MISMATCH))
