@@ -74,7 +74,10 @@ def safe(text: object) -> str:
 
 
 def _interrupted() -> list[str]:
-    return ["Interrupted. Nothing under the sources was touched; files that look finished are finished."]
+    return [
+        "Interrupted. Nothing under the sources was touched, and no half-written file looks finished.",
+        "  do: run the same command again; a salvage goes on with --resume.",
+    ]
 
 
 def _bug(error: BaseException) -> list[str]:
