@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
+from kafka_salvage.export.atomic import Stage
+from kafka_salvage.export.estimate import outlook
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Receipt
 from kafka_salvage.export.rows import plan_tables
@@ -19,27 +22,22 @@ from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
+from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
 from kafka_salvage.plan.merge import make_plan, refuse_copies
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
+from kafka_salvage.progress import Progress
+from kafka_salvage.regions.journal import Journal
+from kafka_salvage.regions.known import Known
 from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
+from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import Inventory, Replica, Use, take_inventory
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One PATH or several; a PATH may be ``NAME=PATH``."""
-
-
-class Progress(Protocol):
-    """Where progress goes. Called from several threads."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage of ``total`` bytes begins."""
-
-    def advance(self, count: int, where: str = "") -> None:
-        """``count`` more bytes are done."""
 
 
 class Flags(TypedDict, total=False):
@@ -69,7 +67,13 @@ class Flags(TypedDict, total=False):
 
 
 def check(
-    paths: Paths, *, deep: bool = False, outputs: Sequence[str | os.PathLike[str]] = (), **flags: Unpack[Flags]
+    paths: Paths,
+    *,
+    deep: bool = False,
+    outputs: Sequence[str | os.PathLike[str]] = (),
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    **flags: Unpack[Flags],
 ) -> IntegrityReport:
     """Accounts for every byte and every offset; writes nothing.
 
@@ -77,17 +81,23 @@ def check(
         paths: sources: log dirs, trees of them, partition directories or segment files; ``NAME=PATH`` names one.
         deep: inflate and walk every record too.
         outputs: places that the caller will write to; refused, before any work, when they lie inside a source.
+        state: file that finished segments are told to, so that a check that was killed can go on.
+        resume: go on with what ``state`` tells; segments that changed since are read again.
         **flags: see `Flags`.
 
     Raises:
-        RequestError: a path is missing, holds no Kafka data, several live copies of a partition are given, or one of
-            ``outputs`` lies inside a source.
+        RequestError: a path is missing, holds no Kafka data, several live copies of a partition are given, one of
+            ``outputs`` lies inside a source, or ``state`` is not empty and not to be resumed.
         SourceError: a source could not be read at all.
+        DestinationError: ``state`` could not be written.
     """
+    if resume and state is None:
+        raise RequestError("to resume a check, its state is needed", advice="Give --state FILE as the run before did.")
     inventory = take_inventory(_listed(paths))
-    for output in outputs:
+    for output in (*outputs, *(() if state is None else (state,))):
         refuse_output(inventory, Path(output))
-    return make_report(_plan_of(inventory, deep, flags), "deep" if deep else "shallow")
+    with nullcontext() if state is None else Journal(Path(state), resume=resume) as journal:
+        return make_report(_plan_of(inventory, deep, flags, journal), "deep" if deep else "shallow")
 
 
 def salvage(
@@ -128,8 +138,11 @@ def salvage(
     )
     inventory = take_inventory(_listed(paths))
     refuse_destination(inventory, Path(out), options)
-    plan = _plan_of(inventory, True, flags)
-    return write_rescue(plan, make_report(plan, "deep"), Path(out), options, flags.get("progress"))
+    progress = flags.get("progress") or Progress()
+    with Stage(Path(out), resume=resume, jobs=options.jobs) as stage:
+        progress.plan(outlook(inventory, options, stage))
+        plan = _plan_of(inventory, True, flags, stage.journal)
+        return write_rescue(plan, make_report(plan, "deep"), Path(out), options, progress, stage)
 
 
 def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
@@ -174,9 +187,10 @@ def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
             f"--prefer {policy.prefer}: no source has this name",
             advice=f"The names are: {', '.join(sorted(names))}. Give one with NAME=PATH.",
         )
-    inventory = _selected(inventory, policy.selection)
-    refuse_copies(inventory, policy)
-    return make_plan(inventory, _surveys(inventory, deep, policy, flags), policy)
+    selected = _selected(inventory, policy.selection)
+    refuse_copies(selected, policy)
+    learned = _learned(inventory, selected, deep, policy, flags)
+    return make_plan(selected, learned.surveys, learned.informed(policy))
 
 
 def _limits(flags: Flags) -> Limits:
@@ -184,19 +198,21 @@ def _limits(flags: Flags) -> Limits:
     return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
 
 
-def _surveys(inventory: Inventory, deep: bool, policy: Policy, flags: Flags) -> list[ReplicaSurvey]:
+def _learned(inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags) -> Learned:
+    """Surveys, Kafka's own topics first: what they say helps to judge the others."""
     jobs = flags.get("jobs") or engine.default_jobs()
-    inside = max(1, jobs // max(1, len(inventory.replicas)))
+    inside = max(1, jobs // max(1, len(selected.replicas)))
     options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict, jobs=inside)
     progress = flags.get("progress")
     if progress:
-        progress.stage("check", sum(s.file.size for r in inventory.replicas for s in r.segments))
+        asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
+        progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
 
-    def survey(replica: Replica) -> ReplicaSurvey:
+    def survey(replica: Replica, options: SurveyOptions) -> ReplicaSurvey:
         where = f"{replica.topic}-{replica.partition}"
         return survey_replica(replica, options, (lambda n: progress.advance(n, where)) if progress else None)
 
-    return list(engine.ordered_map(survey, inventory.replicas, jobs))
+    return learn(inventory, selected, options, survey, jobs)
 
 
 def _selected(inventory: Inventory, selection: Selection) -> Inventory:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kafka_salvage.plan.facts import ClusterFacts, Decision
+
 
 class Include(StrEnum):
     """What `--include` adds to the output."""
@@ -77,6 +79,8 @@ class Policy:
 
     Attributes:
         tiered: topics known to have remote storage: what lies below their local log start is not missing.
+        clusters: what the metadata of the clusters says, sorted by cluster id; empty when none is among the sources.
+        decisions: producer id -> its transactions as the coordinator had them, oldest first.
     """
 
     selection: Selection = Selection()
@@ -89,3 +93,5 @@ class Policy:
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     show_secrets: bool = False
     tiered: frozenset[str] = frozenset()
+    clusters: tuple[ClusterFacts, ...] = ()
+    decisions: Mapping[int, tuple[Decision, ...]] = field(default_factory=dict)

@@ -131,14 +131,16 @@ def _checkpoint_ends(replica: Replica) -> Iterator[tuple[int, str]]:
 def decide_compaction(replica: Replica, surveys: Sequence[SegmentSurvey], options: SurveyOptions) -> Compaction:
     """Whether gaps between batches mean nothing, and which sign says so."""
     told = options.compacted.get(replica.key)
-    if told is not None:
-        return Compaction(told, "cluster metadata says so")
+    if told:
+        return Compaction(True, "cluster metadata says so")
     if replica.topic in COORDINATOR_TOPICS:
         return Compaction(True, "a coordinator topic")
     if replica.cleaner_offset is not None:
         return Compaction(True, "the cleaner checkpoint lists the partition")
     if any(one.facts.holes for one in surveys):
         return Compaction(True, "batches show holes, emptiness or a delete horizon")
+    if told is not None:  # signs of a cleaning that the policy of today does not know of weigh more
+        return Compaction(False, "cluster metadata says so")
     # a last batch that jumps is what this decides about: it is no sign by itself
     pairs = sum(one.facts.gap_pairs - one.facts.jump for one in surveys)
     jumps = sum(one.facts.jump for one in surveys)
