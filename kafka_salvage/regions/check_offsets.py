@@ -145,6 +145,32 @@ def jumps_ahead(table: BatchTable, placed: Bool) -> int | None:
     return last if int(table.base_offset[last]) > int(table.last_offset[before]) + 1 else None
 
 
+def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> list[list[int]]:
+    """Rows of magic 0 and 1 right behind damage that leave a gap to the batch they touch: in a log without gaps, guests.
+
+    A message whose header is gone may have ended with other messages, and then they touch the next batch; their offsets
+    need not follow. In a log without gaps those of its own batches do.
+
+    Args:
+        table: batches in file order.
+        placed: rows whose offsets are believed.
+        starts: positions at which batches were met again behind damage.
+        agrees: rows that an index entry confirms.
+    """
+    if not len(starts) or len(table) < 2:
+        return []
+    bad = ~placed[:-1] | (table.magic[:-1] >= 2) | agrees[:-1]
+    touches = (table.position[1:] == table.stop[:-1]) & placed[1:]
+    gap = ~bad & touches & (table.base_offset[1:] != table.last_offset[:-1] + 1)
+    ends = np.flatnonzero(bad | ~touches | gap)
+    found = []
+    for row in np.searchsorted(table.position, starts).tolist():
+        at = int(np.searchsorted(ends, row))
+        if at < len(ends) and gap[ends[at]]:
+            found.append(list(range(row, int(ends[at]) + 1)))
+    return found
+
+
 def gap_rows(table: BatchTable, placed: Bool) -> I64:
     """Rows that touch the placed batch before them and leave an offset gap to it."""
     rows = np.flatnonzero(placed)

@@ -172,10 +172,10 @@ class Mender:
         free = inside and (self._low or 0) <= first <= last and not taken.any()
         return OffsetRange(first, last + 1) if free else None
 
-    def jump(self, row: int) -> None:
-        """A last batch that jumps ahead of a log without gaps."""
+    def doubt(self, group: list[int]) -> None:
+        """Rows that follow each other and leave a gap to a batch they touch, in a log without gaps."""
         on = np.flatnonzero(self._judged.placed)
-        self._suspect([row], on[on != row])
+        self._suspect(group, on[~np.isin(on, group)])
 
     def epochs(self, known: EpochsAround, doubted: I64) -> None:
         """Leader epochs that neither their neighbours nor the checkpoint confirm.

@@ -147,6 +147,7 @@ class SegmentFacts:
         first_offset: lowest first offset among them; -1 without any.
         gaps: the first few of ``gap_pairs`` as (position of the second batch, first missing offset, its first offset).
         jump: the last batch jumps ahead of the one it touches (believed only where gaps mean nothing).
+        loose: how many stretches of messages behind damage leave a gap to the batch they touch (believed only there, too).
     """
 
     kafka_stop: int
@@ -160,6 +161,7 @@ class SegmentFacts:
     first_offset: int = -1
     gaps: tuple[tuple[int, int, int], ...] = ()
     jump: bool = False
+    loose: int = 0
 
 
 @dataclass(frozen=True, slots=True)

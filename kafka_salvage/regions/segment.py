@@ -153,6 +153,7 @@ class _Judge:
         self._place = Place.of(segment)
         self._base = segment.base_offset
         self._jump = False
+        self._loose = 0
 
     def survey(self, index: Index) -> SegmentSurvey:
         judged, ground, haul = self._judged, self._ground, self._haul
@@ -177,7 +178,7 @@ class _Judge:
             make_transactions(judged),
             tuple(sorted(judged.patches, key=lambda p: p.position)),
             tuple(sorted(judged.findings, key=lambda f: (f.start, f.stop, f.code))),
-            make_facts(judged, ground, haul.first_stop, backwards, self._jump),
+            replace(make_facts(judged, ground, haul.first_stop, backwards, self._jump), loose=self._loose),
         )
 
     def _second_witness(self) -> None:
@@ -210,8 +211,14 @@ class _Judge:
             mender.outliers(chain, ground.source)
         row = check_offsets.jumps_ahead(judged.table, judged.placed)
         self._jump = row is not None
+        starts = np.array([damage.stop for damage in haul.damages if damage.stop < ground.size], np.int64)
+        loose = check_offsets.loose_rows(judged.table, judged.placed, starts, agrees)
+        self._loose = len(loose)
+        if self._context.compacted is False:
+            for group in loose:
+                mender.doubt(group)
         if row is not None and self._context.compacted is False and not agrees[row] and not self._ends_the_log(row):
-            mender.jump(row)
+            mender.doubt([row])
         context = self._context
         lines = tuple(sorted(context.epochs or ()))
         mender.epochs(EpochsAround(lines, context.epoch_low, context.epoch_high), self._doubted_epochs())

@@ -108,7 +108,9 @@ def _second_looks(
 ) -> dict[int, SegmentContext]:
     """Segments that must be judged again, now that all of them were seen, and what is told of them then."""
     again = {
-        at: replace(contexts[at], compacted=False) for at, one in enumerate(surveys) if one.facts.jump and not compacted
+        at: replace(contexts[at], compacted=False)
+        for at, one in enumerate(surveys)
+        if _is_unsure(one) and not compacted
     }
     own = [at for at, segment in enumerate(replica.segments) if _is_main(segment, replica)]
     around = epochs_around([(surveys[at].runs.leader_epoch, surveys[at].runs.batches) for at in own])
@@ -116,6 +118,11 @@ def _second_looks(
         context = again.get(own[place]) or replace(contexts[own[place]], compacted=compacted)
         again[own[place]] = replace(context, epoch_low=low, epoch_high=high)
     return dict(sorted(again.items()))
+
+
+def _is_unsure(survey: SegmentSurvey) -> bool:
+    """Whether the judgement depends on what gaps between batches mean."""
+    return survey.facts.jump or survey.facts.loose > 0
 
 
 def _checkpoint_ends(replica: Replica) -> Iterator[tuple[int, str]]:
@@ -141,9 +148,9 @@ def decide_compaction(replica: Replica, surveys: Sequence[SegmentSurvey], option
         return Compaction(True, "batches show holes, emptiness or a delete horizon")
     if told is not None:  # signs of a cleaning that the policy of today does not know of weigh more
         return Compaction(False, "cluster metadata says so")
-    # a last batch that jumps is what this decides about: it is no sign by itself
-    pairs = sum(one.facts.gap_pairs - one.facts.jump for one in surveys)
-    jumps = sum(one.facts.jump for one in surveys)
+    # what this decides about is no sign by itself
+    pairs = sum(max(0, one.facts.gap_pairs - one.facts.jump - one.facts.loose) for one in surveys)
+    jumps = sum(one.facts.jump or one.facts.loose > 0 for one in surveys)
     if pairs > 1 or (pairs == 1 and jumps):
         return Compaction(True, "other touching batches leave gaps, too")
     return Compaction(False, "no batch shows a sign of compaction")
