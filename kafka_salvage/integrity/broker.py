@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafka_salvage.errors import SourceError
 from kafka_salvage.integrity.loader_producers import check_producers
 from kafka_salvage.integrity.loader_segment import MAX_SIZE, FatalStartError, LoaderSegment
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
@@ -241,6 +242,9 @@ def _outcome(start: _Start) -> dict[str, Any]:
     except FatalStartError as error:
         starts = False
         start.notes.append(f"The broker does not start: {error}.")
+    except SourceError as error:
+        starts = False
+        start.notes.append(f"What a start would do cannot be told: {error}.")
     cut = {survey.segment.file.path: (survey, size) for survey, size in start.cut}
     gone = {survey.segment.file.path: survey for survey in start.deleted}
     segments: list[dict[str, Any]] = [{"path": path, "truncate_to": None, "deleted": True} for path in gone]
@@ -276,9 +280,12 @@ def _intact_after(survey: SegmentSurvey, position: int) -> int:
 
 def _count(survey: SegmentSurvey, start: int, stop: int) -> int:
     # A cut inside a run: only where Kafka stops at what we believe (a wrapper with inner messages counts as one).
-    with open_source(survey.segment.file.real) as source:
-        counts = [int(b.batches.record_count[~b.batches.is_control].clip(1).sum()) for b in walk(source, start, stop)]
-    return sum(counts)
+    try:
+        with open_source(survey.segment.file.real) as source:
+            batches = [block.batches for block in walk(source, start, stop)]
+    except SourceError:  # it was there when it was surveyed; now nothing more can be told
+        return 0
+    return sum(int(b.record_count[~b.is_control].clip(1).sum()) for b in batches)
 
 
 def _damaged_after(survey: SegmentSurvey, position: int) -> int:

@@ -7,6 +7,7 @@ read this program's own files.
 from __future__ import annotations
 
 import contextlib
+import difflib  # noqa: F401 - click imports it when it needs it, too late for the plain user
 import io
 import os
 import sys
