@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from kafka_salvage.errors import SourceError
@@ -19,11 +18,13 @@ from kafka_salvage.scan.replica import EvidenceFile
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.wire import zookeeper as wire
 from kafka_salvage.wire.compression.registry import GZIP, SNAPPY, CodecError, decompress
+from kafka_salvage.wire.filenames import FileKind
 from kafka_salvage.wire.zookeeper import Log, Node, Operation, Snapshot, Stat, Transaction
 
 MOST = 256 << 20
 """Bytes read of one file; Kafka's part of a tree is a few megabytes."""
 
+_KINDS = frozenset({FileKind.ZOOKEEPER_SNAPSHOT, FileKind.ZOOKEEPER_LOG})
 _CODECS = {".gz": GZIP, ".snappy": SNAPPY}
 _EPOCH_BITS = 32
 _TOPICS, _CONFIGS, _BROKERS = "/brokers/topics/", "/config/topics/", "/brokers/ids/"
@@ -47,12 +48,11 @@ class Tree:
 
 
 def files_of(files: Iterable[EvidenceFile]) -> dict[tuple[str, str], list[EvidenceFile]]:
-    """ZooKeeper's files by (source, directory), told by name and first bytes."""
+    """ZooKeeper's files by (source, directory)."""
     found: dict[tuple[str, str], list[EvidenceFile]] = {}
     for file in files:
-        directory, _, name = file.path.rpartition("/")
-        parsed = wire.parse_name(name)
-        if parsed is not None and _begins_well(file.real, parsed):
+        directory = file.path.rpartition("/")[0]
+        if file.kind in _KINDS:
             found.setdefault((file.source, directory), []).append(file)
     return found
 
@@ -228,20 +228,6 @@ def _ground(
         return snapshots[-1][0], snapshots[-1][2].nodes
     notes.append("there is no snapshot, and the logs do not reach back to the beginning")
     return 0, {}
-
-
-def _begins_well(place: Path, parsed: tuple[str, int, str]) -> bool:
-    if parsed[2]:
-        return True
-    try:
-        source = open_source(place)
-    except SourceError:
-        return False
-    try:
-        magic = wire.SNAPSHOT_MAGIC if parsed[0] == "snapshot" else wire.LOG_MAGIC
-        return source.read(0, 4).tobytes() == magic
-    finally:
-        source.close()
 
 
 def _read(file: EvidenceFile, extension: str, notes: list[str]) -> bytes | None:

@@ -13,16 +13,21 @@ from kafka_salvage.source.inventory import Entry, Nature
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.wire.filenames import FileKind, FileName, Suffix, parse_file_name
 from kafka_salvage.wire.foreign import HEAD_SIZE, Foreign, identify
+from kafka_salvage.wire.zookeeper import LOG_MAGIC, SNAPSHOT_MAGIC, parse_name
 
 MOST_LOOKS = 1000
 """Files of strange names in one source whose first bytes are looked at; a tree may hold millions that are not Kafka's."""
 
 _IN_LOG_DIR = frozenset({FileKind.META_PROPERTIES, FileKind.OFFSET_CHECKPOINT, FileKind.CLEAN_SHUTDOWN})
+_ZOOKEEPER = {
+    "snapshot": (FileKind.ZOOKEEPER_SNAPSHOT, SNAPSHOT_MAGIC),
+    "log": (FileKind.ZOOKEEPER_LOG, LOG_MAGIC),
+}
 _UNFINISHED = "a file that was being written; it may be newer than the finished one, or torn"
 _IGNORED_KINDS = {
     FileKind.LOCK: "the empty file that a running broker locks",
     FileKind.QUORUM_STATE: "the state of a controller election; holds no records",
-    FileKind.METADATA_SNAPSHOT: "a snapshot of cluster metadata, not part of the log; `show` prints it",
+    FileKind.METADATA_SNAPSHOT: "not a snapshot of this cluster's metadata log; `show` prints it",
 }
 
 
@@ -35,7 +40,7 @@ def listed(layout: Layout, source: str) -> tuple[EvidenceFile, ...]:
             file = _describe(layout, entry, source)
             if _is_strange(entry, file) and looks < MOST_LOOKS:
                 looks += 1
-                file = _identified(file)
+                file = _of_zookeeper(file) or _identified(file)
             found.append(file)
     return tuple(found)
 
@@ -68,6 +73,8 @@ def _why_ignored(layout: Layout, entry: Entry, parsed: FileName) -> str | None:
         return "not a file of Kafka's"
     if parsed.kind is FileKind.ARCHIVE:
         return "an archive by its name; not opened by this tool"
+    if parsed.kind is FileKind.METADATA_SNAPSHOT and not parsed.suffix and directory in layout.partitions:
+        return None
     if parsed.kind in _IGNORED_KINDS:
         return _IGNORED_KINDS[parsed.kind]
     if parsed.kind is not FileKind.SEGMENT and parsed.suffix in (Suffix.TMP, Suffix.PART):
@@ -103,6 +110,25 @@ def _is_strange(entry: Entry, file: EvidenceFile) -> bool:
     """Whether a regular file's name says nothing, or that it is an archive."""
     regular = entry.nature is Nature.FILE and entry.reason is None
     return regular and file.kind in (FileKind.UNKNOWN, FileKind.ARCHIVE)
+
+
+def _of_zookeeper(file: EvidenceFile) -> EvidenceFile | None:
+    """A file of ZooKeeper's, by its name and first bytes; compressed ones by their name."""
+    parsed = parse_name(file.path.rpartition("/")[2])
+    if parsed is None:
+        return None
+    kind, magic = _ZOOKEEPER[parsed[0]]
+    if not parsed[2]:
+        try:
+            source = open_source(file.real)
+        except SourceError:
+            return None
+        try:
+            if source.read(0, len(magic)).tobytes() != magic:
+                return None
+        finally:
+            source.close()
+    return replace(file, kind=kind, use=Use.READ, reason=None)
 
 
 def _identified(file: EvidenceFile) -> EvidenceFile:

@@ -61,6 +61,8 @@ def take_inventory(paths: Sequence[str | os.PathLike[str]]) -> Inventory:
     names = name_sources(given, nodes)
     finished = [arrange(layout, name) for layout, name in zip(layouts, names, strict=True)]
     for each, layout, done in zip(given, layouts, finished, strict=True):
+        if _holds_metadata(done) and any(other.holds_kafka for other in layouts):
+            continue
         if not layout.holds_kafka or _holds_side_files_only(layout, done):
             raise _refusal(each, done)
     sources = tuple(
@@ -114,6 +116,11 @@ def _holds_side_files_only(layout: Layout, contents: Contents) -> bool:
     """Whether single files were given and none of them is a segment."""
     single = all(entry.nature is not Nature.DIRECTORY for entry in layout.entries)
     return single and not any(replica.segments for replica in contents.replicas)
+
+
+def _holds_metadata(contents: Contents) -> bool:
+    """Whether a source is the data of a ZooKeeper server, beside which brokers' directories are given."""
+    return any(file.kind in (FileKind.ZOOKEEPER_SNAPSHOT, FileKind.ZOOKEEPER_LOG) for file in contents.files)
 
 
 def _refusal(given: Given, contents: Contents) -> SalvageError:

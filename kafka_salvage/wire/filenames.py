@@ -25,6 +25,8 @@ class FileKind(StrEnum):
     CLEAN_SHUTDOWN = "clean-shutdown"
     QUORUM_STATE = "quorum-state"
     METADATA_SNAPSHOT = "metadata-snapshot"
+    ZOOKEEPER_SNAPSHOT = "zookeeper-snapshot"
+    ZOOKEEPER_LOG = "zookeeper-log"
     LOCK = "lock"
     ARCHIVE = "archive"
     UNKNOWN = "unknown"
