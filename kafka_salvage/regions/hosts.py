@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ import numpy as np
 
 from kafka_salvage.regions.decoding import decode_all
 from kafka_salvage.regions.ground import END_SLACK, Ground, Lead
-from kafka_salvage.regions.heads import CRC_AT, MIN_LENGTH, OVERHEAD, Head, is_sane, parse_head
+from kafka_salvage.regions.heads import CRC_AT, CRC_FROM, MIN_LENGTH, OVERHEAD, Head, is_sane, parse_head
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.batches import I64, U32, BatchTable
 from kafka_salvage.scan.records import Outcome
 from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.patched import PatchedSource
+from kafka_salvage.vector.crc import crc32, crc32_combine
 
 MOST_ENDS = 64
+_FEW = 4
+"""Ends that are tried before more candidates are looked for: most hosts end where they say or where the next one begins."""
 LENGTH_AT = 8
 MAGIC_AT = 16
 
@@ -63,6 +67,7 @@ class Hosts:
         self._ground = ground
         self._ceiling = ceiling
         self._proved: dict[int, Host | None] = {}
+        self._asked = False
 
     def proved(self, position: int) -> Host | None:
         """The host that begins at ``position``, if a length or a magic proves it."""
@@ -74,14 +79,14 @@ class Hosts:
         head = self._ground.head(position)
         if head is None or position >= self._ground.data_stop:
             return None
-        magics = [head.magic] if 0 <= head.magic <= 2 else []
-        magics += [magic for magic in (2, 1, 0) if magic not in magics]
-        for end in self._ends(head):
-            for magic in magics:
-                if self._crc_holds(head, end, magic):
-                    host = self._decoded(head, end, magic)
-                    if host is not None:
-                        return host
+        self._asked = False
+        ends = self._ends(head)
+        while group := list(itertools.islice(ends, _FEW if not self._asked else MOST_ENDS)):
+            self._asked = True
+            for end, magic in self._fitting(head, group):
+                host = self._decoded(head, end, magic)
+                if host is not None:
+                    return host
         return None
 
     def _ends(self, head: Head) -> Iterator[int]:
@@ -98,9 +103,11 @@ class Hosts:
     def _possible_ends(self, head: Head) -> Iterator[int]:
         ground = self._ground
         yield head.stop
-        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
         yield ground.size
         at = ground.finder.following(head.position + 1)
+        if at is not None:
+            yield at
+        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
         while at is not None:
             yield at
             chain = ground.finder.chain(at)
@@ -109,11 +116,38 @@ class Hosts:
                 return
             at = ground.finder.following(chain.end)
 
-    def _crc_holds(self, head: Head, end: int, magic: int) -> bool:
-        if end - head.position < MIN_LENGTH[magic] + OVERHEAD or len(head.raw) < CRC_AT[magic] + 4:
-            return False
-        stored = int.from_bytes(head.raw[CRC_AT[magic] : CRC_AT[magic] + 4], "big")
-        return self._ground.sums().batch(head.position, end, magic) == stored
+    def _fitting(self, head: Head, ends: list[int]) -> list[tuple[int, int]]:
+        """(end, magic) for which the stored CRC would hold, in the order of the ends, the magic that is there first."""
+        sums, at = self._ground.sums(), head.position
+        stops = np.array(ends, np.int64)
+        found: dict[int, set[int]] = {}
+        for magic in (2, 1, 0):
+            stored = int.from_bytes(head.raw[CRC_AT[magic] : CRC_AT[magic] + 4], "big")
+            long_enough = stops - at >= MIN_LENGTH[magic] + OVERHEAD
+            if len(head.raw) < CRC_AT[magic] + 4 or not long_enough.any():
+                continue
+            chosen = stops[long_enough]
+            starts = np.full(len(chosen), at + CRC_FROM[magic], np.int64)
+            if magic == 2:
+                computed = sums.many(True, starts, chosen)
+            else:
+                # the magic itself is covered: it is put in by its effect on the sum, which depends on the length behind it
+                computed = sums.many(False, starts, chosen)
+                if head.magic != magic:
+                    computed = computed ^ self._effects(head, magic, chosen - starts - 1)
+            for end in chosen[computed == stored].tolist():
+                found.setdefault(end, set()).add(magic)
+        return [
+            (end, magic)
+            for end in ends
+            for magic in sorted(found.get(end, ()), key=lambda one: (one != head.magic, -one))
+        ]
+
+    @staticmethod
+    def _effects(head: Head, magic: int, behind: I64) -> U32:
+        """What exchanging the magic changes in CRC-32, for each number of bytes behind it."""
+        change = crc32(bytes([head.raw[MAGIC_AT]])) ^ crc32(bytes([magic]))
+        return np.array([crc32_combine(change, 0, size) for size in behind.tolist()], np.uint32)
 
     def _decoded(self, head: Head, end: int, magic: int) -> Host | None:
         """The host, if it also decodes wholly."""
