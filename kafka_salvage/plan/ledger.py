@@ -189,7 +189,7 @@ def _reach(line: Line) -> tuple[int, int, str]:
             where = region.offsets
             # a suspect batch may be anywhere; it belongs to the line where it goes on from what is there
             doubted = region.verdict is Verdict.SUSPECT and where is not None and low <= where.start <= high
-            if where is None or not (doubted or region.verdict in _EXTENDING):
+            if where is None or not (doubted or region.verdict in _EXTENDING or region.verdict is Verdict.FOREIGN):
                 continue
             if near_low - REACH < where.start and where.stop < near_high + REACH:
                 low, high = min(low, where.start), max(high, where.stop)

@@ -129,20 +129,27 @@ def dense_rows(table: BatchTable) -> Bool:
     return dense
 
 
-def jumps_ahead(table: BatchTable, placed: Bool) -> int | None:
-    """Row of the last placed batch when it touches the one before and leaves a gap to it; else None.
+def jumps_ahead(table: BatchTable, placed: Bool, base: int | None) -> int | None:
+    """Row of the last placed batch when it touches the one before, or begins the file, and leaves a gap to it; else None.
 
     A magic-0 wrapper cannot jump: its records, which the CRC covers, hold its offset.
+
+    Args:
+        table: batches in file order.
+        placed: rows whose offsets are believed.
+        base: first offset by the file's name; None when it is not believed.
     """
     rows = np.flatnonzero(placed)[-2:]
-    if len(rows) < 2:
+    if not len(rows):
         return None
-    before, last = int(rows[0]), int(rows[1])
-    if int(table.stop[before]) != int(table.position[last]):
+    last = int(rows[-1])
+    touched = int(table.stop[rows[0]]) if len(rows) > 1 else 0
+    following = int(table.last_offset[rows[0]]) + 1 if len(rows) > 1 else base
+    if following is None or touched != int(table.position[last]):
         return None
     if int(table.magic[last]) == 0 and bool(table.is_wrapper[last]):
         return None
-    return last if int(table.base_offset[last]) > int(table.last_offset[before]) + 1 else None
+    return last if int(table.base_offset[last]) > following else None
 
 
 def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> list[list[int]]:

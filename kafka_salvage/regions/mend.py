@@ -175,7 +175,9 @@ class Mender:
     def doubt(self, group: list[int]) -> None:
         """Rows that follow each other and leave a gap to a batch they touch, in a log without gaps."""
         on = np.flatnonzero(self._judged.placed)
-        self._suspect(group, on[~np.isin(on, group)])
+        on = on[~np.isin(on, group)]
+        if not self._put_in_place(group, on):
+            self._suspect(group, on)
 
     def epochs(self, known: EpochsAround, doubted: I64) -> None:
         """Leader epochs that neither their neighbours nor the checkpoint confirm.

@@ -209,7 +209,7 @@ class _Judge:
         chain = check_offsets.on_chain(judged.table, heads, anchors)
         if not chain.all():
             mender.outliers(chain, ground.source)
-        row = check_offsets.jumps_ahead(judged.table, judged.placed)
+        row = check_offsets.jumps_ahead(judged.table, judged.placed, low)
         self._jump = row is not None
         starts = np.array([damage.stop for damage in haul.damages if damage.stop < ground.size], np.int64)
         loose = check_offsets.loose_rows(judged.table, judged.placed, starts, agrees)
@@ -247,12 +247,23 @@ class _Judge:
         contradicted = ground.index_contradicts(judged.table) & ~check_offsets.dense_rows(judged.table)
         if int(contradicted.sum()) > int(agrees.sum()):
             contradicted[:] = False
-        denied: Bool = contradicted
+        denied: Bool = contradicted | self._zeroed_hosts()
         for damage in self._haul.damages:
             row = int(np.searchsorted(judged.table.position, damage.stop))
             if row < len(judged.table) and not agrees[row] and self._zeros_ran_in(row, damage.stop):
                 denied[row] = True
         return denied
+
+    def _zeroed_hosts(self) -> Bool:
+        """Repaired batches in whose header zeros run from the base offset into the length: a name or a neighbour must agree."""
+        table = self._judged.table
+        starts = []
+        for host, _ in self._haul.hosts:
+            zeros = any(patch.position == host.start + LENGTH_AT and not any(patch.before) for patch in host.patches)
+            if zeros and not int(host.batch.offset[0]) & 0xFF:
+                starts.append(host.start)
+        alone = len(table) == 1 and self._context.compacted is not True and int(table.base_offset[0]) == self._base
+        return np.isin(table.position, starts) & ~check_offsets.dense_rows(table) & (not alone)
 
     def _zeros_ran_in(self, row: int, position: int) -> bool:
         """Whether zeros that end inside this batch's base offset may have changed it."""

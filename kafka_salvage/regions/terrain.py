@@ -301,9 +301,13 @@ def map_without_batches(
     slug = what.slug if what is not None else "unknown"
     sentence = f"the file {what.sentence}" if what is not None else "the file holds no batch and no sane header"
     detail = {"format": slug, "command": what.command} if what is not None else {"format": slug}
-    finding = place.finding("foreign-format", 0, size, sentence, None, **detail)
+    lost, is_open = None, False
+    if what is None and base is not None:  # nobody else's file: what its name promises was here
+        lost, is_open = tail_offsets(None, base, size, context.next_base, reaches=False)
+        lost = lost if lost.size else None
+    finding = place.finding("foreign-format", 0, size, sentence, lost, **detail)
     judged.findings.append(finding)
-    return RegionMap(size, [Region(0, size, Verdict.FOREIGN, findings=(finding,))])
+    return RegionMap(size, [Region(0, size, Verdict.FOREIGN, offsets=lost, open_ended=is_open, findings=(finding,))])
 
 
 def sort_doubts(doubts: Sequence[Doubt], judged: Judged, source: Source) -> list[Doubt]:
