@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from kafka_salvage.integrity.accounts import Counts, Window, count_line, window_of
 from kafka_salvage.integrity.broker import broker_would
+from kafka_salvage.integrity.clusters import absence_hints, clusters_section, topics_section
 from kafka_salvage.integrity.conditions import OUTCOME, conditions_of, exit_code, selected_spans
 from kafka_salvage.integrity.document import SCHEMA
 from kafka_salvage.integrity.numbering import Numbering, fact_findings, text
@@ -19,7 +20,6 @@ from kafka_salvage.integrity.sections import (
     segment_entry,
     sources_section,
     span_entry,
-    topics_section,
 )
 from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Transaction
@@ -83,8 +83,8 @@ class IntegrityReport:
 
     @cached_property
     def hints(self) -> tuple[str, ...]:
-        """What is intact and not in the output, and the flag that adds it; one sentence each."""
-        return hints_of(self.plan)
+        """What is not in the output although it is intact or should be somewhere; one sentence each."""
+        return (*hints_of(self.plan), *absence_hints(self.plan, self.replicas))
 
     def to_dict(self) -> dict[str, Any]:
         """The document of section 5 of the contract."""
@@ -99,7 +99,8 @@ class IntegrityReport:
             "depth": self.depth,
             "summary": self._summary(counts, len(beyond)),
             "sources": sources_section(self.plan.inventory),
-            "topics": topics_section(self.replicas),
+            "clusters": clusters_section(self.plan),
+            "topics": topics_section(self.plan, self.replicas),
             "segments": [segment_entry(segment, self.numbering, self._home(segment)) for segment in self.segments],
             "partitions": [self._partition(p, counts[id(p)]) for p in self.plan.partitions],
             "findings": [self.numbering.to_dict(finding) for finding in held],
@@ -232,10 +233,20 @@ class IntegrityReport:
             "state": str(replica.state),
             "log_start_offset": survey.log_start,
             "high_watermark": replica.high_watermark,
+            "size": sum(segment.regions.size for segment in survey.segments),
+            "offsets": _reach(live),
             "intact_records": sum(kept),
             "only_here": count_line(given, None, self._window(partition), self._edges).data,
             "broker_would": broker_would(survey),
         }
+
+
+def _reach(segments: Sequence[SegmentSurvey]) -> list[int] | None:
+    """First offset of the believed batches, and the one behind the last."""
+    tables = [segment.runs for segment in segments if len(segment.runs)]
+    if not tables:
+        return None
+    return [min(int(t.first_offset.min()) for t in tables), max(int(t.next_offset.max()) for t in tables)]
 
 
 def make_report(plan: Plan, depth: Depth, *, edges: Edges = read_edges) -> IntegrityReport:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 from kafka_salvage.integrity.numbering import Numbering, text
@@ -42,33 +41,6 @@ def sources_section(inventory: Inventory) -> list[dict[str, Any]]:
         }
         for source in inventory.sources
     ]
-
-
-def topics_section(replicas: Iterable[ReplicaSurvey]) -> list[dict[str, Any]]:
-    """Topics as directory names and `partition.metadata` show them; ``partitions`` = highest number seen, plus one."""
-    seen: dict[str, dict[str | None, int]] = defaultdict(dict)
-    for survey in replicas:
-        replica = survey.replica
-        ids = seen[replica.topic]
-        ids[replica.topic_id] = max(ids.get(replica.topic_id, 0), replica.partition + 1)
-    topics: list[dict[str, Any]] = []
-    for name in sorted(seen):
-        ids = seen[name]
-        if None in ids and len(ids) == 2:
-            count = ids.pop(None)
-            known = next(iter(ids))
-            ids[known] = max(ids[known], count)
-        topics += [
-            {
-                "name": text(name),
-                "topic_id": topic_id,
-                "partitions": ids[topic_id],
-                "configs": {},
-                "known_from": "partition-metadata" if topic_id is not None else "directories",
-            }
-            for topic_id in sorted(ids, key=lambda each: each or "")
-        ]
-    return topics
 
 
 def files_section(inventory: Inventory) -> list[dict[str, Any]]:
