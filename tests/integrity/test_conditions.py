@@ -1,3 +1,5 @@
+"""Exit codes and conditions of hand-made plans."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Region maps as ddrescue text."""
+
 from __future__ import annotations
 
 import re

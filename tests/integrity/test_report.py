@@ -1,3 +1,5 @@
+"""The report of hand-made plans: totals, ids, order, schema."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The ledger of a partition, offset by offset."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Plans of hand-made surveys: incarnations, leftovers, copies."""
+
 from __future__ import annotations
 
 from itertools import permutations

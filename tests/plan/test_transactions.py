@@ -1,3 +1,5 @@
+"""Labels of transactions."""
+
 from __future__ import annotations
 
 import numpy as np
