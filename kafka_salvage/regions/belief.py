@@ -192,8 +192,6 @@ class Belief:
         """Rule 3 (iv)."""
         if right is None and len(chain) < 2:
             return Why.OPEN
-        if left.is_edge and (len(chain) < 2 or left.position > 0):
-            return Why.OPEN
         first, following = self.edge(chain)
         if first == left.offset or (right is not None and following == right.offset):
             return Why.EMBEDDED

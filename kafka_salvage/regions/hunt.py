@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -53,6 +54,23 @@ class Doubt:
 
     batches: BatchTable
     why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Candidates on the way to the next anchored one.
+
+    Attributes:
+        start: first byte.
+        batches: they.
+        why: what is known of them already.
+        chain: the whole chain, where its neighbours decide; None when it is decided.
+    """
+
+    start: int
+    batches: BatchTable
+    why: Why
+    chain: Chain | None = None
 
 
 class Rows:
@@ -118,6 +136,8 @@ class Hunt:
         self._hosts = Hosts(ground, ceiling)
         self._belief = Belief(ground, self._hosts)
         self._haul = Haul(Rows(ground.size))
+        self._passed: deque[Passed] = deque()
+        self._anchor: Chain | None = None
 
     def run(self) -> Haul:
         """Everything from position 0 to the end of the file."""
@@ -207,53 +227,54 @@ class Hunt:
     def _search(self, damage: Damage, search: int) -> int:
         """First believed batch from ``search`` on; what is passed over is named."""
         left = self._left()
-        pending: list[Chain] = []
-        anchor = self._first_anchored(damage, search, left, pending)
-        right = None
+        self._look_ahead(damage, search, left)
+        anchor, right = self._anchor, None
         if anchor is not None:
             row = self._belief.resolved(anchor.batches.take(slice(0, 1))).row(0)
             right = Side(row["position"], row["base_offset"], row["leader_epoch"], row["magic"])
-        for chain in pending:
-            why = self._belief.fits_between(chain, left, right, self._ceiling)
-            if why is Why.UNCORROBORATED and not self._strict:
-                self._forget(damage, chain.start)
-                self._haul.uncorroborated.append((chain.start, chain.end))
-                return self._close(damage, chain.start)
+        while self._passed:
+            one = self._passed.popleft()
+            why = one.why
+            if one.chain is not None:
+                why = self._belief.fits_between(one.chain, left, right, self._ceiling)
+                if why is Why.UNCORROBORATED and not self._strict:
+                    self._haul.uncorroborated.append((one.chain.start, one.chain.end))
+                    return self._close(damage, one.chain.start)
             if why is Why.EMBEDDED:
-                damage.embedded += zip(chain.batches.position.tolist(), chain.batches.stop.tolist(), strict=True)
+                damage.embedded += zip(one.batches.position.tolist(), one.batches.stop.tolist(), strict=True)
             else:
-                self._haul.doubts.append(Doubt(chain.batches, Why.OPEN))
+                self._haul.doubts.append(Doubt(one.batches, Why.INNER if why is Why.INNER else Why.OPEN))
+        self._anchor = None
         if anchor is None:
             return self._close(damage, self._ground.size)
         return self._close(damage, anchor.start)
 
-    def _forget(self, damage: Damage, position: int) -> None:
-        """Takes back what was said of candidates behind ``position``: they are judged again from there."""
-        damage.embedded = [one for one in damage.embedded if one[0] < position]
-        doubts = self._haul.doubts
-        while doubts and int(doubts[-1].batches.position[0]) >= position:
-            doubts.pop()
+    def _look_ahead(self, damage: Damage, search: int, left: Side) -> None:
+        """Candidates from ``search`` on up to the first that is anchored; what an earlier look saw is not judged again."""
+        while self._passed and self._passed[0].start < search:
+            self._passed.popleft()
+        first = self._passed[0].start if self._passed else self._anchor.start if self._anchor is not None else None
+        if first is not None and first == self._ground.finder.following(search):
+            return
+        self._passed.clear()
+        self._anchor = self._first_anchored(damage, search, left)
 
-    def _first_anchored(self, damage: Damage, search: int, left: Side, pending: list[Chain]) -> Chain | None:
+    def _first_anchored(self, damage: Damage, search: int, left: Side) -> Chain | None:
         finder, belief = self._ground.finder, self._belief
         at = finder.following(search)
         while at is not None:
             chain = finder.chain(at)
             named = self._ground.named_by_index(chain.batches.take(slice(0, 1)))
-            count = 0 if named else belief.embedded_prefix(chain, left)
+            why, count = Why.EMBEDDED, 0 if named else belief.embedded_prefix(chain, left)
+            if not count and not named:
+                why, count = Why.INNER, belief.inner_prefix(chain, damage.start, left)
             if count:
                 head = chain.batches.take(slice(0, count))
-                damage.embedded += zip(head.position.tolist(), head.stop.tolist(), strict=True)
-                at = finder.following(int(head.stop[-1]))
-                continue
-            count = 0 if named else belief.inner_prefix(chain, damage.start, left)
-            if count:
-                head = chain.batches.take(slice(0, count))
-                self._haul.doubts.append(Doubt(head, Why.INNER))
+                self._passed.append(Passed(at, head, why))
                 at = finder.following(int(head.stop[-1]))
                 continue
             if belief.is_anchored(chain, damage.start, left):
                 return chain
-            pending.append(chain)
+            self._passed.append(Passed(at, chain.batches, Why.OPEN, chain))
             at = finder.following(chain.end)
         return None
