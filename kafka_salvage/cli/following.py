@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def free_directory(inventory: Inventory) -> str:
     while inside is not None:
         here = inside.parent if inside != inside.parent else Path.home()
         inside = inventory.place_of(here) if inside != here else None
-    if not os.access(here, os.W_OK | os.X_OK) and inventory.place_of(Path.home()) is None:
-        here = Path.home()
+    others = (place for place in (Path.home(), Path(tempfile.gettempdir())) if inventory.place_of(place) is None)
+    here = next((place for place in (here, *others) if os.access(place, os.W_OK | os.X_OK)), here)
     name, count = "rescued", 1
     while os.path.lexists(here / name):
         count += 1

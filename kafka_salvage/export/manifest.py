@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import os
 import platform
-import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -139,7 +138,7 @@ def run_block(inventory: Inventory, options: ExportOptions, out: str, begun: dt.
         "argv": list(options.argv or sys.argv),
         "started": begun.isoformat(),
         "finished": dt.datetime.now(dt.UTC).isoformat(),
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "system": platform.platform(),
         "python": platform.python_version(),
         "process": os.getpid(),
