@@ -1,9 +1,10 @@
-"""Payloads: bytes of batches, read in bounded windows and inflated, as jobs for the record kernel.
+"""Payloads: bytes of batches, read in bounded windows and inflated, as jobs for the record kernels.
 
-Strategy: a *window* is the stored bytes of some consecutive rows, read with one `read_into` for each run of adjacent batches.
-A *piece* is what is decoded at once: the window itself where nothing in it is compressed (no copy), otherwise the plain and the
-inflated bytes of its rows joined, as many rows as give about ``chunk`` bytes. A row that fails is told with its reason and
-becomes a job that gives nothing. A size is compared with the file before it allocates.
+Strategy: a *window* is the stored bytes of some consecutive rows: those that a walk still holds, or read with one `read_into`
+for each run of adjacent batches. A *piece* is what is decoded at once: the window itself where nothing in it is compressed (no
+copy), otherwise the plain and the inflated payloads of its rows one behind the other, about ``chunk`` bytes of them. A kernel
+inflates what is ordinary; what it declines goes through `wire.compression`, which says why not. A row that fails is told with
+its reason and becomes a job that gives nothing. A size is compared with the file, and with the limits, before it allocates.
 """
 
 from __future__ import annotations
@@ -15,27 +16,11 @@ from itertools import pairwise
 import numpy as np
 
 from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.held import Held
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.source.source import U8, Source
-from kafka_salvage.vector.columns import (
-    JOB_APPEND_TIME,
-    JOB_COUNT,
-    JOB_KIND,
-    JOB_OFFSET,
-    JOB_SEQUENCE,
-    JOB_SPAN,
-    JOB_START,
-    JOB_STOP,
-    JOB_TIME,
-    JOB_TYPE,
-    JOB_WIDTH,
-    KIND_MESSAGE,
-    KIND_SET_V0,
-    KIND_SET_V1,
-    KIND_SKIP,
-    KIND_V2,
-)
-from kafka_salvage.wire.compression.registry import CodecError, decompress
+from kafka_salvage.vector.columns import JOB_KIND, JOB_START, JOB_STOP, KIND_SKIP
+from kafka_salvage.wire.compression.registry import CodecError, InflateLimit, decompress
 
 V2_HEADER = 61
 """Bytes of a v2 batch header; the records, or their compressed stream, follow."""
@@ -55,42 +40,26 @@ class Piece:
         rows: rows ``[start, stop)`` of the batches.
         data: bytes. jobs: one for each row, ranges into ``data``.
         failed: reason by row, counted from ``rows.start``.
+        wrapped: there may be wrappers of magic 0 or 1 among them.
     """
 
     rows: range
     data: U8
     jobs: I64
     failed: dict[int, ValueError]
+    wrapped: bool = True
 
 
 @dataclass(slots=True, eq=False)
 class _Window:
-    """Stored bytes of rows ``[first, stop)``; row r begins at ``where[r - first]``."""
+    """Stored bytes of rows ``[first, stop)``; row r begins at ``where[r - first]`` and has ``size[r - first]`` bytes."""
 
     first: int
     stop: int
     raw: U8
     where: I64
+    size: I64
     failed: dict[int, ValueError]
-
-
-def _jobs(batches: BatchTable) -> I64:
-    """Jobs whose ranges are still relative to the batch's first byte."""
-    jobs = np.zeros((len(batches), JOB_WIDTH), np.int64)
-    v2 = batches.magic >= 2
-    plain = batches.codec == 0
-    legacy = np.where(plain, KIND_MESSAGE, np.where(batches.magic == 0, KIND_SET_V0, KIND_SET_V1))
-    jobs[:, JOB_KIND] = np.where(v2, KIND_V2, legacy)
-    jobs[:, JOB_START] = np.where(v2, V2_HEADER, 0)
-    jobs[:, JOB_STOP] = batches.size
-    jobs[:, JOB_OFFSET] = np.where(v2, batches.base_offset, batches.offset)
-    jobs[:, JOB_SPAN] = batches.last_offset - batches.base_offset
-    jobs[:, JOB_TIME] = batches.base_timestamp
-    jobs[:, JOB_APPEND_TIME] = batches.max_timestamp
-    jobs[:, JOB_TYPE] = np.where(batches.magic >= 1, (batches.attributes >> 3) & 1, 0)
-    jobs[:, JOB_SEQUENCE] = batches.base_sequence
-    jobs[:, JOB_COUNT] = batches.record_count
-    return jobs
 
 
 def _unreadable(source: Source, position: I64, end: I64, first: int, failed: dict[int, ValueError]) -> None:
@@ -102,21 +71,27 @@ def _unreadable(source: Source, position: I64, end: I64, first: int, failed: dic
                 failed.setdefault(first + row, Malformed(f"bytes {bad.start}..{bad.stop} could not be read again"))
 
 
-def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int) -> _Window:
+def _believed(source: Source, position: I64, size: I64, first: int, cap: int, failed: dict[int, ValueError]) -> I64:
+    """Sizes, 0 for rows that do not lie in the file or whose payload alone is above the limit."""
+    inside = (position >= 0) & (size > 0) & (size <= source.size - position)
+    small = size <= cap + V2_HEADER
+    if inside.all() and small.all():
+        return size
+    for row in np.flatnonzero(~inside | ~small).tolist():
+        failed[first + row] = InflateLimit(cap) if inside[row] else Malformed("the batch does not lie in the file")
+    return np.where(inside & small, size, 0)
+
+
+def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int, cap: int) -> _Window:
     """The window that begins at row ``first``: about ``chunk`` stored bytes, at least one row."""
-    from kafka_salvage.vector.pointers import aligned_buffer  # Numba is loaded by those who decode only
+    from kafka_salvage.vector.arena import lease  # Numba is loaded by those who decode only
 
     base = int(ends[first - 1]) if first else 0
     stop = max(first + 1, int(np.searchsorted(ends, base + chunk, side="right")))
-    position, size = batches.position[first:stop], batches.size[first:stop]
-    inside = (position >= 0) & (size > 0) & (size <= source.size - position)
-    failed: dict[int, ValueError] = {}
-    if not inside.all():
-        size = np.where(inside, size, 0)
-        for row in np.flatnonzero(~inside).tolist():
-            failed[first + row] = Malformed("the batch does not lie in the file")
+    position, failed = batches.position[first:stop], dict[int, ValueError]()
+    size = _believed(source, position, batches.size[first:stop], first, cap, failed)
     end, behind = position + size, np.cumsum(size, dtype=np.int64)
-    raw = aligned_buffer(int(behind[-1]))
+    raw = lease(int(behind[-1]))[0]
     breaks = np.flatnonzero(position[1:] != end[:-1]) + 1
     for low, high in pairwise((0, *breaks.tolist(), stop - first)):
         into = raw[int(behind[low] - size[low]) : int(behind[high - 1])]
@@ -127,7 +102,7 @@ def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int
                 if end[row] > position[low] + got:
                     failed[first + row] = Malformed("the file ends inside the batch: it shrank since it was walked")
     _unreadable(source, position, end, first, failed)
-    return _Window(first, stop, raw, behind - size, failed)
+    return _Window(first, stop, raw, behind - size, size, failed)
 
 
 def _compressed_part(raw: U8, magic: int) -> U8:
@@ -153,56 +128,130 @@ def _compressed_part(raw: U8, magic: int) -> U8:
     return raw[place + 4 :]
 
 
-def _inflate(raw: U8, row: int, batches: BatchTable, limits: Limits) -> U8:
+def _payload(raw: U8, row: int, batches: BatchTable, limits: Limits) -> U8:
+    """The payload of a batch that no kernel inflates."""
     magic, codec = int(batches.magic[row]), int(batches.codec[row])
+    if not codec:
+        raise Malformed(f"{len(raw)} bytes are fewer than the batch's header has")
     stored = _compressed_part(raw, magic)
-    if magic >= 2 and not len(stored) and batches.record_count[row] == 0:
-        return stored
     return np.frombuffer(decompress(codec, stored, limits.allowed(len(raw)), magic=min(magic, 2)), np.uint8)
 
 
-def _piece(window: _Window, start: int, batches: BatchTable, jobs: I64, limits: Limits, chunk: int) -> Piece:
-    """The piece that begins at row ``start`` of a window."""
-    codecs, first = batches.codec, window.first
-    if start == first and not codecs[first : window.stop].any():
-        own = jobs[first : window.stop].copy()
-        own[:, JOB_START : JOB_STOP + 1] += window.where[:, None]
-        failed = {row - first: why for row, why in window.failed.items()}
-        own[list(failed), JOB_KIND] = KIND_SKIP
-        return Piece(range(first, window.stop), window.raw, own, failed)
-    parts: list[U8] = []
-    failed = {}
-    own, total, row = jobs[start : window.stop].copy(), 0, start
-    while row < window.stop and (total < chunk or row == start):
-        job = own[row - start]
-        begin = int(window.where[row - first])
-        raw = window.raw[begin : begin + int(batches.size[row])]
+class _Inflating:
+    """The compressed rows of one window on their way to pieces."""
+
+    def __init__(self, window: _Window, batches: BatchTable, jobs: I64, limits: Limits, chunk: int) -> None:
+        from kafka_salvage.vector import inflating, libraries, pointers  # Numba is loaded by those who decode only
+
+        self._window = window
+        self._batches = batches
+        self._jobs = jobs
+        self._limits = limits
+        self._chunk = chunk
+        self._kernel = inflating
+        self._address = pointers.address_of
+        self._calls = libraries.calls()
+        stored = window.size * limits.ratio
+        self._allowed = np.ascontiguousarray(np.clip(np.maximum(stored, limits.floor), 0, limits.cap), np.int64)
+        self._state = np.zeros(inflating.STATE_SIZE, np.int64)
+        self._aside: U8 | None = None
+
+    def pieces(self) -> Iterator[Piece]:
+        """Pieces that cover the window's rows."""
+        row, count = 0, len(self._jobs)
+        while row < count:
+            start, failed = row, dict[int, ValueError]()
+            row, data = self._piece(row, failed)
+            jobs = self._jobs[start:row]
+            first = self._window.first
+            for skipped, why in self._window.failed.items():
+                if start <= skipped - first < row:
+                    failed[skipped - first - start] = why
+            yield Piece(range(first + start, first + row), data, jobs, failed)
+
+    def _piece(self, row: int, failed: dict[int, ValueError]) -> tuple[int, U8]:
+        """Inflates rows from ``row`` on; the row behind the last one, and the output."""
+        from kafka_salvage.vector.arena import lease
+
+        if self._aside is not None:
+            aside, self._aside = self._aside, None
+            return row + 1, aside
+        first, outcomes, state = row, self._kernel.Inflated, self._state
+        where = [
+            self._address(array) for array in (self._window.raw, self._jobs, self._allowed, self._calls.table, state)
+        ]
+        data, jobs, allowed, calls, states = where
+        room = 2 * self._chunk
+        out, target = lease(room)
+        state[:2] = row, 0
+        while True:
+            outcome = self._kernel.inflate_jobs(
+                data, jobs, len(self._jobs), allowed, calls, target, room, self._chunk, states
+            )
+            row, used, need = state[:3].tolist()
+            if outcome == outcomes.NEED:
+                out, target = lease(need)
+                room = need
+            elif outcome == outcomes.DECLINED:
+                aside = self._by_library(row, row - first, failed)
+                if len(aside) > room - used:
+                    self._place(row, 0, len(aside))
+                    if row == first:
+                        return row + 1, aside
+                    self._aside = aside  # it is the next piece
+                    return row, out[:used]
+                out[used : used + len(aside)] = aside
+                self._place(row, used, len(aside))
+                state[:2] = row + 1, used + len(aside)
+            else:
+                return row, out[:used]
+
+    def _place(self, row: int, start: int, size: int) -> None:
+        self._jobs[row, JOB_START : JOB_STOP + 1] = start, start + size
+
+    def _by_library(self, row: int, number: int, failed: dict[int, ValueError]) -> U8:
+        """One payload through the codec's own package; a reason, and a job that gives nothing, where it does not come out."""
+        window = self._window
+        begin = int(window.where[row])
+        raw = window.raw[begin : begin + int(window.size[row])]
         try:
-            if row in window.failed:
-                raise window.failed[row]
-            if codecs[row]:
-                raw = _inflate(raw, row, batches, limits)
-                job[JOB_START], job[JOB_STOP] = 0, len(raw)
-            job[JOB_START : JOB_STOP + 1] += total
-            parts.append(raw)
-            total += len(raw)
+            return _payload(raw, window.first + row, self._batches, self._limits)
         except (Malformed, CodecError) as why:
-            failed[row - start] = why
-            job[JOB_KIND] = KIND_SKIP
-        row += 1
-    data = np.concatenate(parts) if len(parts) > 1 else (parts[0] if parts else np.empty(0, np.uint8))
-    return Piece(range(start, row), data, own[: row - start], failed)
+            failed[number] = why
+            self._jobs[row, JOB_KIND] = KIND_SKIP
+            return U8Empty
 
 
-def pieces(source: Source, batches: BatchTable, limits: Limits, chunk: int) -> Iterator[Piece]:
+U8Empty: U8 = np.empty(0, np.uint8)
+
+
+def _window_pieces(window: _Window, batches: BatchTable, limits: Limits, chunk: int) -> Iterator[Piece]:
+    """The pieces of a window."""
+    from kafka_salvage.vector.jobs import COMPRESSED, WRAPPED, jobs_of
+
+    jobs, seen = jobs_of(window.raw, window.where, window.size)
+    if window.failed:
+        jobs[np.array(list(window.failed)) - window.first, JOB_KIND] = KIND_SKIP
+    if seen & COMPRESSED:
+        yield from _Inflating(window, batches, jobs, limits, chunk).pieces()
+    else:
+        failed = {row - window.first: why for row, why in window.failed.items()}
+        yield Piece(range(window.first, window.stop), window.raw, jobs, failed, bool(seen & WRAPPED))
+
+
+def pieces(
+    source: Source, batches: BatchTable, limits: Limits, chunk: int, held: Held | None = None
+) -> Iterator[Piece]:
     """Yields pieces that cover all rows in order, each of about ``chunk`` bytes or of one batch when that is larger."""
-    jobs = _jobs(batches)
-    sizes = np.clip(batches.size, 0, source.size)
-    ends = np.cumsum(sizes, dtype=np.int64)
+    if not len(batches):
+        return
+    if held is not None and held.covers(batches):
+        where = batches.position - held.position
+        yield from _window_pieces(_Window(0, len(batches), held.data, where, batches.size, {}), batches, limits, chunk)
+        return
+    ends = np.cumsum(np.clip(batches.size, 0, source.size), dtype=np.int64)
     row = 0
     while row < len(batches):
-        window = _read(source, batches, row, ends, chunk)
-        while row < window.stop:
-            piece = _piece(window, row, batches, jobs, limits, chunk)
-            row = piece.rows.stop
-            yield piece
+        window = _read(source, batches, row, ends, chunk, limits.cap)
+        row = window.stop
+        yield from _window_pieces(window, batches, limits, chunk)

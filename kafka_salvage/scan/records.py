@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from kafka_salvage.errors import InvariantError
 from kafka_salvage.scan.batches import I8, I32, I64, BatchTable
 from kafka_salvage.scan.faults import sentence
+from kafka_salvage.scan.held import Held
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.payloads import Piece, pieces
 from kafka_salvage.source.source import U8, Source
 from kafka_salvage.vector.columns import (
+    ANSWER_CONTROL,
     ANSWER_FAULT,
     ANSWER_FIRST,
     ANSWER_INNER_FIRST,
@@ -43,6 +46,8 @@ class Outcome(IntEnum):
 
 CHUNK = 2 << 20
 """Bytes of payload per piece: stays in the cache between reading and decoding, and costs little per piece."""
+MOST_ROWS = 1 << 20
+"""Records of one batch that are decoded at once: 60 MiB of columns."""
 NO_TIMESTAMP_TYPE, CREATE_TIME, LOG_APPEND_TIME_TYPE = -1, 0, 1
 
 
@@ -149,6 +154,7 @@ class Decoded:
         inner_first, inner_last: offsets as stored in the first and last inner message of a wrapper that is OK, else -1.
             ``record_count`` tells how many there are: enough to see a set that lost its end (relative offsets that start
             at 0, fewer than expected).
+        continues: its only batch is the last one of the `Decoded` before, of which these are further records.
     """
 
     table: RecordTable
@@ -156,6 +162,7 @@ class Decoded:
     detail: dict[int, str]
     inner_first: I64 = field(default_factory=lambda: np.empty(0, np.int64))
     inner_last: I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    continues: bool = False
 
 
 _CODEC_OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
@@ -170,12 +177,10 @@ def _why(reason: ValueError) -> Outcome:
     return next((outcome for kind, outcome in _CODEC_OUTCOMES if isinstance(reason, kind)), Outcome.RECORD_MALFORMED)
 
 
-def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
-    from kafka_salvage.vector.records import decode_columns  # Numba is loaded by those who decode only
-
-    columns, answers = decode_columns(piece.data, piece.jobs)
+def _judged(piece: Piece, answers: I64) -> tuple[I8, dict[int, str]]:
+    """The outcome of each row, and a sentence where it is not OK."""
     fault = answers[:, ANSWER_FAULT]
-    outcome = np.full(len(answers), Outcome.OK, np.int8)
+    outcome = np.zeros(len(answers), np.int8)
     detail: dict[int, str] = {}
     for row in np.flatnonzero(fault).tolist():
         outcome[row] = Outcome.COUNT_MISMATCH if int(fault[row]) in COUNT_FAULTS else Outcome.RECORD_MALFORMED
@@ -183,35 +188,128 @@ def _decode_piece(piece: Piece, batches: BatchTable) -> Decoded:
     for row, reason in piece.failed.items():
         outcome[row] = _why(reason)
         detail[row] = str(reason)
+    return outcome, dict(sorted(detail.items()))
+
+
+def _resolved(piece: Piece, batches: BatchTable, outcome: I8, answers: I64) -> tuple[BatchTable, I64, I64]:
+    """The piece's batches with what only the inside of wrappers tells, and the stored first and last inner offsets."""
+    if len(piece.rows) < len(batches):
+        batches = batches.take(slice(piece.rows.start, piece.rows.stop))
+    if not piece.wrapped:
+        none = np.full(len(answers), -1, np.int64)
+        return batches, none, none
     inside = batches.is_wrapper & (outcome == Outcome.OK)
-    if inside.any():
-        batches = batches.replace(
-            base_offset=np.where(inside, answers[:, ANSWER_FIRST], batches.base_offset),
-            last_offset=np.where(inside, answers[:, ANSWER_LAST], batches.last_offset),
-            record_count=np.where(inside, answers[:, ANSWER_RECORD], batches.record_count).astype(np.int32),
-        )
-    filled: dict[str, Any] = dict(columns.filled())
-    table = RecordTable(batches=batches, data=piece.data, **filled)
-    inner = [np.where(inside, answers[:, slot], -1) for slot in (ANSWER_INNER_FIRST, ANSWER_INNER_LAST)]
-    return Decoded(table, outcome, dict(sorted(detail.items())), *inner)
+    made = batches.replace(
+        base_offset=np.where(inside, answers[:, ANSWER_FIRST], batches.base_offset),
+        last_offset=np.where(inside, answers[:, ANSWER_LAST], batches.last_offset),
+        record_count=np.where(inside, answers[:, ANSWER_RECORD], batches.record_count).astype(np.int32),
+    )
+    first, last = (np.where(inside, answers[:, slot], -1) for slot in (ANSWER_INNER_FIRST, ANSWER_INNER_LAST))
+    return made, first, last
+
+
+def _decode_piece(piece: Piece, batches: BatchTable) -> Iterator[Decoded]:
+    from kafka_salvage.vector.records import decode_columns, rows_needed  # Numba is loaded by those who decode only
+
+    if len(piece.jobs) == 1 and rows_needed(piece.jobs, len(piece.data)) > MOST_ROWS:
+        yield from _decode_in_ranges(piece, batches)
+        return
+    columns, answers = decode_columns(piece.data, piece.jobs)
+    outcome, detail = _judged(piece, answers)
+    batches, first, last = _resolved(piece, batches, outcome, answers)
+    filled: dict[str, Any] = columns.filled()
+    yield Decoded(RecordTable(batches=batches, data=piece.data, **filled), outcome, detail, first, last)
+
+
+def _decode_in_ranges(piece: Piece, batches: BatchTable) -> Iterator[Decoded]:
+    """One large batch: checked whole, then decoded range by range, since its columns would not fit the memory."""
+    from kafka_salvage.vector.checking import check, cut
+    from kafka_salvage.vector.records import decode_columns
+
+    answers = check(piece.data, piece.jobs)
+    outcome, detail = _judged(piece, answers)
+    batches, first, last = _resolved(piece, batches, outcome, answers)
+    if outcome[0] != Outcome.OK or not answers[0, ANSWER_RECORD]:
+        yield Decoded(RecordTable.empty(batches), outcome, detail, first, last)
+        return
+    for number, job in enumerate(cut(piece.data, piece.jobs[0], answers[0], MOST_ROWS)):
+        columns, made = decode_columns(piece.data, job[None, :])
+        if made[0, ANSWER_FAULT]:
+            raise InvariantError("a batch that was checked does not decode", stage="scan.records")
+        filled: dict[str, Any] = columns.filled()
+        table = RecordTable(batches=batches, data=piece.data, **filled)
+        yield Decoded(table, outcome, detail, first, last, continues=number > 0)
 
 
 def decode(
-    source: Source, batches: BatchTable, limits: Limits | None = None, *, chunk: int = CHUNK
+    source: Source,
+    batches: BatchTable,
+    limits: Limits | None = None,
+    *,
+    chunk: int = CHUNK,
+    held: Held | None = None,
 ) -> Iterator[Decoded]:
     """Decodes batches (in file order) to columns, in pieces of about ``chunk`` bytes of payload.
 
     The CRC is not checked again. Memory: one piece, or one batch when that is larger (bounded by ``limits``). Batches need
     not touch each other. A batch gives all of its records or, with an outcome and a sentence, none; it never stops others.
+    One of more than `MOST_ROWS` records comes in several pieces, each with that batch alone; all but the first *continue* it.
 
     Args:
         source: where the bytes are.
         batches: rows to decode; positions are trusted only as far as the file reaches.
         limits: bounds on decompression.
         chunk: bytes of payload per piece.
+        held: bytes that are in memory; where they cover the batches, the source is not read.
 
     Yields:
         One `Decoded` for each piece, together all rows in order.
     """
-    for piece in pieces(source, batches, limits or Limits(), chunk):
-        yield _decode_piece(piece, batches.take(slice(piece.rows.start, piece.rows.stop)))
+    for piece in pieces(source, batches, limits or Limits(), chunk, held):
+        yield from _decode_piece(piece, batches)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validated:
+    """How some batches fared that were decoded without keeping their records.
+
+    Attributes:
+        batches: rows, with base_offset, last_offset and record_count of wrappers resolved.
+        outcome: `Outcome` per batch.
+        detail: one sentence for each batch that is not OK, by row.
+        inner_first, inner_last: as in `Decoded`.
+        control_type: type of each control batch that is OK: the second int16 of the first key of at least four bytes; -1
+            where there is none.
+    """
+
+    batches: BatchTable
+    outcome: I8
+    detail: dict[int, str]
+    inner_first: I64
+    inner_last: I64
+    control_type: I64
+
+
+def validate(
+    source: Source,
+    batches: BatchTable,
+    limits: Limits | None = None,
+    *,
+    chunk: int = CHUNK,
+    held: Held | None = None,
+) -> Iterator[Validated]:
+    """The same outcomes as `decode`, without columns: whether batches inflate and their records parse.
+
+    Arguments as in `decode`.
+
+    Yields:
+        One `Validated` for each piece, together all rows in order, each batch in one piece.
+    """
+    from kafka_salvage.vector.checking import check  # Numba is loaded by those who decode only
+
+    for piece in pieces(source, batches, limits or Limits(), chunk, held):
+        answers = check(piece.data, piece.jobs)
+        outcome, detail = _judged(piece, answers)
+        made, first, last = _resolved(piece, batches, outcome, answers)
+        control = np.where(made.is_control & (outcome == Outcome.OK), answers[:, ANSWER_CONTROL], -1)
+        yield Validated(made, outcome, detail, first, last, control)

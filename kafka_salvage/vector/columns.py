@@ -6,7 +6,6 @@ int64 (fields `ANSWER_*`). Records go into fourteen columns whose addresses are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -38,7 +37,9 @@ JOB_SEQUENCE = 8
 """v2: base sequence, negative for none."""
 JOB_COUNT = 9
 """v2: records according to the header."""
-JOB_WIDTH = 10
+JOB_ATTRIBUTES = 10
+"""As stored: codec, control and so on; the record kernel does not look at it."""
+JOB_WIDTH = 11
 
 KIND_SKIP = -1
 """Gives nothing (the batch failed before)."""
@@ -68,7 +69,9 @@ ANSWER_WANT = 7
 """What was expected (a stored CRC, a length, a count), for the sentence."""
 ANSWER_HAVE = 8
 """What was met instead."""
-ANSWER_WIDTH = 9
+ANSWER_CONTROL = 9
+"""Type of a control batch: the second int16 of the first key that is long enough; -1 where there is none. Only `checking` tells."""
+ANSWER_WIDTH = 10
 
 
 class Fault(IntEnum):
@@ -143,54 +146,72 @@ SMALLEST_MESSAGE = 26
 """Bytes of the smallest v0 message, offset and size included."""
 
 
-@dataclass(slots=True)
+_SPARE = 8
+"""Rows behind the last one of each column that kernels may write garbage to."""
+_RECORD_STARTS = np.cumsum([0, *(np.dtype(kind).itemsize for kind in RECORD_COLUMNS.values())], dtype=np.int64)
+_HEADER_STARTS = np.cumsum([0, *(np.dtype(kind).itemsize for kind in HEADER_COLUMNS.values())], dtype=np.int64)
+
+
+class _Block:
+    """Columns of equal length, one behind another in leased memory."""
+
+    __slots__ = ("_address", "_memory", "_rows", "_starts", "capacity")
+
+    def __init__(self, capacity: int, starts: I64) -> None:
+        from kafka_salvage.vector.arena import lease  # the names in this module are wanted without Numba
+
+        self.capacity = capacity
+        self._rows = (capacity + _SPARE + 63) // 64 * 64
+        self._starts = starts
+        self._memory, self._address = lease(self._rows * int(starts[-1]))
+
+    def addresses(self) -> I64:
+        """Address of each column."""
+        return np.asarray(self._address + self._rows * self._starts[:-1])
+
+    def column(self, index: int, kind: type[np.generic], rows: int) -> npt.NDArray[Any]:
+        """The first rows of a column."""
+        return np.ndarray(rows, kind, self._memory, self._rows * int(self._starts[index]))
+
+
 class RecordColumns:
-    """Room for records and headers; ``records`` and ``headers`` say how much of it is used.
+    """Room for records and headers.
 
     Attributes:
-        arrays: columns by name, all of them longer than what is used.
         records: rows used. headers: header rows used.
     """
 
-    arrays: dict[str, npt.NDArray[Any]]
-    records: int = 0
-    headers: int = 0
+    __slots__ = ("_headers", "_records", "headers", "records")
 
-    @classmethod
-    def room(cls, records: int, headers: int) -> RecordColumns:
-        """Columns for so many rows (memory is only touched as it is filled)."""
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for name, kind in RECORD_COLUMNS.items():
-            arrays[name] = np.empty(records + 1, kind)
-        for name, kind in HEADER_COLUMNS.items():
-            arrays[name] = np.empty(headers, kind)
-        arrays["header_first"][0] = 0
-        return cls(arrays)
+    def __init__(self, records: int, headers: int = 0) -> None:
+        self.records = 0
+        self.headers = 0
+        self._records = _Block(records + 1, _RECORD_STARTS)
+        self._headers = _Block(headers, _HEADER_STARTS)
+
+    @property
+    def header_room(self) -> int:
+        """Header rows that fit."""
+        return self._headers.capacity
 
     def more_headers(self) -> None:
         """At least doubles the room for headers."""
-        for name, kind in HEADER_COLUMNS.items():
-            old = self.arrays[name]
-            self.arrays[name] = np.empty(max(1024, 2 * len(old)), kind)
-            self.arrays[name][: self.headers] = old[: self.headers]
+        old = self._headers
+        self._headers = _Block(max(1024, 2 * old.capacity), _HEADER_STARTS)
+        for index, kind in enumerate(HEADER_COLUMNS.values()):
+            self._headers.column(index, kind, self.headers)[:] = old.column(index, kind, self.headers)
 
     def addresses(self) -> I64:
         """Address of each column, in the order of the ``AT_`` slots."""
-        return np.array([array.ctypes.data for array in self.arrays.values()], np.int64)
+        return np.concatenate([self._records.addresses(), self._headers.addresses()])
 
     def filled(self) -> dict[str, npt.NDArray[Any]]:
         """The used part of each column; ``header_first`` has one entry more than there are records."""
-        out = {name: self.arrays[name][: self.records] for name in RECORD_COLUMNS}
-        out["header_first"] = self.arrays["header_first"][: self.records + 1]
-        out.update((name, self.arrays[name][: self.headers]) for name in HEADER_COLUMNS)
+        rows = self.records
+        out = {
+            name: self._records.column(index, kind, rows + (name == "header_first"))
+            for index, (name, kind) in enumerate(RECORD_COLUMNS.items())
+        }
+        for index, (name, kind) in enumerate(HEADER_COLUMNS.items()):
+            out[name] = self._headers.column(index, kind, self.headers)
         return out
-
-
-def rows_needed(jobs: I64, size: int) -> int:
-    """Upper bound of the records that these jobs can give from ``size`` bytes of data, whatever their headers claim."""
-    start, stop, kind = jobs[:, JOB_START], jobs[:, JOB_STOP], jobs[:, JOB_KIND]
-    inside = (start >= 0) & (start <= stop) & (stop <= size)
-    size_of = np.where(inside, stop - start, 0)
-    v2 = np.clip(jobs[:, JOB_COUNT], 0, size_of // SMALLEST_RECORD)
-    bound = np.where(kind == KIND_V2, v2, np.where(kind == KIND_MESSAGE, 1, size_of // SMALLEST_MESSAGE))
-    return int(bound[kind != KIND_SKIP].sum())

@@ -86,7 +86,7 @@ def _bad(fault: int, place: int, want: int, have: int) -> Fields:
 
 
 @outlined
-def _message(place: int, stop: int) -> Fields:
+def message(place: int, stop: int) -> Fields:
     """The message at ``place``, which must end before or at ``stop``; its magic is 0 or 1.
 
     Returns:
@@ -137,7 +137,7 @@ def _put(
 def decode_message(data: int, job: int, number: int, answer: int, table: int, row: int, header: int) -> tuple[int, int]:
     """One plain message whose CRC was checked before: (fault, rows)."""
     start, stop = data + load_i64(job + 8 * JOB_START), data + load_i64(job + 8 * JOB_STOP)
-    fault, key, key_size, value, value_size, time, end = _message(start, stop)
+    fault, key, key_size, value, value_size, time, end = message(start, stop)
     if fault:
         return store_fault(answer, 0, fault, key - start, key_size, value), row
     if end != stop:
@@ -150,7 +150,7 @@ def decode_message(data: int, job: int, number: int, answer: int, table: int, ro
 
 
 @inner
-def _anchor(kind: int, wrapper: int, last: int) -> int:
+def anchor(kind: int, wrapper: int, last: int) -> int:
     """What to add to the stored inner offsets of a set whose last one is ``last``."""
     return wrapper - last if kind == KIND_SET_V1 and wrapper != 0 else 0
 
@@ -165,7 +165,7 @@ def decode_set(data: int, job: int, number: int, answer: int, table: int, row: i
     first, place, previous = row, start, -1
     while place < stop:
         index = row - first
-        fault, key, key_size, value, value_size, time, end = _message(place, stop)
+        fault, key, key_size, value, value_size, time, end = message(place, stop)
         if fault:
             return store_fault(answer, index, fault, key - start, key_size, value), row
         stored, computed = load_beu32(place + 12), zlib_of(place + 16, end - place - 16)
@@ -184,7 +184,7 @@ def decode_set(data: int, job: int, number: int, answer: int, table: int, row: i
         row, place, previous = row + 1, end, offset
     if row == first:
         return store_fault(answer, 0, SET_EMPTY, 0, 1, 0), row
-    move = _anchor(kind, wrapper, previous)
+    move = anchor(kind, wrapper, previous)
     if move < 0:
         return store_fault(answer, row - first, SET_ANCHOR, 0, previous, wrapper), row
     store_64(answer + 8 * ANSWER_INNER_FIRST, load_i64(c_offset + 8 * first))

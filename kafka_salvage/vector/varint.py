@@ -10,6 +10,8 @@ from __future__ import annotations
 from kafka_salvage.vector.cache import inner, outlined
 from kafka_salvage.vector.pointers import load_u8
 
+NOT_SO = 1 << 40
+"""What `near_varint` answers for an integer that is too long: no size, count or delta can be that large."""
 LOW_63 = 0x7FFF_FFFF_FFFF_FFFF
 
 
@@ -81,3 +83,34 @@ def varlong(position: int, stop: int) -> tuple[int, int]:
                 value = (first & 127) | (second << 7)
                 return (value >> 1) ^ -(value & 1), position + 2
     return long_varlong(position, stop)
+
+
+@inner
+def near_varint(position: int) -> tuple[int, int]:
+    """A zigzag int32 where five bytes may be read whatever they are: (value or `NOT_SO`, next address)."""
+    first = load_u8(position)
+    if first < 128:
+        return (first >> 1) ^ -(first & 1), position + 1
+    second = load_u8(position + 1)
+    if second < 128:
+        value = (first & 127) | (second << 7)
+        return (value >> 1) ^ -(value & 1), position + 2
+    value, after = long_varint(position, position + 5)
+    return (value, after) if after else (NOT_SO, position + 5)
+
+
+@inner
+def near_varlong(position: int) -> tuple[int, int]:
+    """A zigzag int64 where ten bytes may be read whatever they are: (value, next address), next 0 when too long."""
+    first = load_u8(position)
+    if first < 128:
+        return (first >> 1) ^ -(first & 1), position + 1
+    second = load_u8(position + 1)
+    if second < 128:
+        value = (first & 127) | (second << 7)
+        return (value >> 1) ^ -(value & 1), position + 2
+    third = load_u8(position + 2)
+    if third < 128:
+        value = (first & 127) | (second & 127) << 7 | third << 14
+        return (value >> 1) ^ -(value & 1), position + 3
+    return long_varlong(position, position + 10)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from kafka_salvage.ranges import ByteRange
-from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan import records as records_room
+from kafka_salvage.scan.batches import COLUMNS, BatchTable
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, decode
+from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, Validated, decode, validate
 from kafka_salvage.source.memory import MemorySource
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import U8
@@ -51,6 +54,20 @@ def plain(made: list[Decoded]) -> list[tuple[Any, ...]]:
         for d in made
         for r in d.table.to_pylist()
     ]
+
+
+def agrees(data: bytes, **more: Any) -> list[Validated]:
+    """What `validate` says, which must be what `decode` says."""
+    batches = header_table(data)
+    seen, made = list(validate(MemorySource(data), batches, **more)), list(decode(MemorySource(data), batches, **more))
+    assert [v.outcome.tolist() for v in seen] == [d.outcome.tolist() for d in made]
+    for one_, other in zip(seen, made, strict=True):
+        assert one_.detail == other.detail
+        assert one_.inner_first.tolist() == other.inner_first.tolist()
+        assert one_.inner_last.tolist() == other.inner_last.tolist()
+        for name in COLUMNS:
+            assert getattr(one_.batches, name).tolist() == getattr(other.table.batches, name).tolist()
+    return seen
 
 
 def meant(records: list[Rec]) -> list[tuple[Any, ...]]:
@@ -227,6 +244,7 @@ def test_a_bad_batch_gives_nothing_says_why_and_stops_nobody(
     data = before + batch() + after
     limits = Limits(ratio=1, floor=1 << 20, cap=1 << 20)
     made = whole(data, limits=limits, chunk=chunk)
+    agrees(data, limits=limits, chunk=chunk)
     assert plain(made) == meant(records)
     outcomes = [o for d in made for o in d.outcome.tolist()]
     assert outcomes == [Outcome.OK, outcome, Outcome.OK]
@@ -237,14 +255,38 @@ def test_a_bad_batch_gives_nothing_says_why_and_stops_nobody(
     assert wrappers == [-1, -1, -1]
 
 
+class _NoCalls:
+    table = np.zeros(16, np.int64)
+
+
+def without_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the packages export no functions: payloads go through their Python interfaces."""
+    from kafka_salvage.vector import libraries
+
+    monkeypatch.setattr(libraries, "calls", _NoCalls)
+
+
+@pytest.mark.parametrize("chunk", [1, 700, 8 << 20])
+def test_without_functions_it_is_slower_but_the_same(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, infos = mixed().done()
+    without_functions(monkeypatch)
+    made = whole(data, chunk=chunk)
+    assert plain(made) == [row for info in infos for row in meant(list(info.records))]
+    assert sum(len(d.outcome) for d in made) == len(infos)
+
+
+def test_a_large_payload_of_the_slow_way_is_a_piece_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [Rec(i, 5, None, bytes(3000)) for i in range(4)]
+    data = v2_batch(0, records[:1]) + v2_batch(1, records[1:3], codec=GZIP) + v2_batch(3, records[3:])
+    without_functions(monkeypatch)
+    made = whole(data, chunk=2500)
+    assert plain(made) == meant(records)
+    assert [len(d.table) for d in made] == [1, 2, 1]
+
+
 def test_a_missing_codec_is_an_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kafka_salvage.scan import payloads
-    from kafka_salvage.wire.compression.registry import CodecMissing
-
-    def missing(*_args: Any, **_more: Any) -> bytes:
-        raise CodecMissing("zstd", "zstandard")
-
-    monkeypatch.setattr(payloads, "decompress", missing)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    without_functions(monkeypatch)
     made = one(Build().v2(3).v2(3, codec=ZSTD).done()[0])
     assert made.outcome.tolist() == [Outcome.OK, Outcome.CODEC_MISSING]
     assert "zstandard" in made.detail[1]
@@ -334,3 +376,49 @@ def test_rows_count_from_the_end_and_refuse_more() -> None:
     assert repr(table) == "RecordTable(3 records, offsets 0..2)"
     assert repr(RecordTable.empty()) == "RecordTable(0 records)"
     assert whole(b"") == []
+
+
+@pytest.mark.parametrize("chunk", [1, 900, 8 << 20])
+def test_validating_says_the_same_without_records(chunk: int) -> None:
+    data, infos = mixed().done()
+    seen = agrees(data, chunk=chunk)
+    assert sum(len(v.outcome) for v in seen) == len(infos)
+    assert all((v.control_type == -1).all() for v in seen)
+    assert not list(validate(MemorySource(b""), BatchTable.empty()))
+
+
+def test_validating_tells_control_types() -> None:
+    build = Build().v2(2, producer_id=9, producer_epoch=0).marker(commit=True, producer_id=9)
+    data, _ = build.v2(1, producer_id=9, producer_epoch=0).marker(commit=False, producer_id=9).done()
+    assert agrees(data)[0].control_type.tolist() == [-1, 1, -1, 0]
+
+
+@pytest.mark.parametrize("most", [1, 4, 100])
+def test_a_batch_of_many_records_comes_in_ranges(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, infos = mixed().done()
+    monkeypatch.setattr(records_room, "MOST_ROWS", most)
+    made = whole(data, chunk=1)
+    assert plain(made) == [row for info in infos for row in meant(list(info.records))]
+    assert all(len(d.table) <= most for d in made)
+    firsts = [d for d in made if not d.continues]
+    assert [int(d.table.batches.position[0]) for d in firsts] == [i.start for i in infos]
+    assert [int(d.table.batches.record_count[0]) for d in firsts] == [len(i.records) for i in infos]
+    for before, after in pairwise(made):
+        if after.continues:
+            assert after.table.batches.position.tolist() == before.table.batches.position.tolist()
+
+
+@pytest.mark.parametrize("bad", [broken_inner_crc, broken_gzip, lambda: v2_header_and(RECORD * 9, 0, count=8)])
+def test_of_a_large_batch_that_is_bad_nothing_comes(bad: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_room, "MOST_ROWS", 1)
+    made = whole(bad(), chunk=1)
+    assert [len(d.table) for d in made] == [0]
+    assert (made[0].outcome != Outcome.OK).all()
+    assert list(made[0].detail) == [0]
+
+
+def test_a_plain_batch_above_the_limit_is_not_read() -> None:
+    data, _ = Build().v2(3).v2(40).v2(3).done()
+    limits = Limits(cap=1000)
+    made = agrees(data, limits=limits)
+    assert [o for v in made for o in v.outcome.tolist()] == [Outcome.OK, Outcome.INFLATE_LIMIT, Outcome.OK]

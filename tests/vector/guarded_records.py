@@ -9,10 +9,16 @@ import sys
 
 import numpy as np
 
+from kafka_salvage.vector import headers, holding, inflating, libraries
+from kafka_salvage.vector.checking import check
 from kafka_salvage.vector.columns import ANSWER_FAULT, KIND_MESSAGE, KIND_SET_V0, KIND_SET_V1, KIND_V2
+from kafka_salvage.vector.jobs import jobs_of
+from kafka_salvage.vector.pointers import address_of
 from kafka_salvage.vector.records import decode_columns
 from tests.support.build import Rec, legacy_message, v2_record
 from tests.vector.guarded import fenced, places
+from tests.vector.guarded import noise as segment_noise
+from tests.vector.test_inflating import WAYS
 from tests.vector.test_text import AWKWARD, PLAIN, Columns, expected, lines
 
 RECORDS = b"".join(
@@ -50,7 +56,7 @@ def decode(rounds: int) -> None:
         raw = noise(rng, kind)
         for piece in places(area, len(raw)):
             piece[:] = np.frombuffer(raw, np.uint8)
-            columns, answers = decode_columns(piece, np.array([[kind, 0, len(raw), 100, 11, 0, 0, 0, -1, 12]]))
+            columns, answers = decode_columns(piece, np.array([[kind, 0, len(raw), 100, 11, 0, 0, 0, -1, 12, 0]]))
             seen.add(int(answers[0, ANSWER_FAULT]))
             if answers[0, ANSWER_FAULT]:
                 assert columns.records == 0
@@ -59,6 +65,64 @@ def decode(rounds: int) -> None:
             assert (np.maximum(filled["value_size"], 0) + filled["value_start"] <= len(raw)).all()
             assert (np.maximum(filled["key_size"], 0) + filled["key_start"] <= len(raw)).all()
     assert len(seen) > 14, seen
+
+
+def check_and_inflate(rounds: int) -> None:
+    """Damaged payloads, checked; damaged streams, inflated to where exactly their room ends at the edge."""
+    rng, area, target, taken = random.Random(12), fenced(1), fenced(8), 0
+    state, limits = np.zeros(inflating.STATE_SIZE, np.int64), np.full(1, 1 << 20, np.int64)
+    table = libraries.calls().table
+    for _ in range(rounds):
+        kind = rng.choice((KIND_V2, KIND_V2, KIND_MESSAGE, KIND_SET_V0, KIND_SET_V1))
+        raw = noise(rng, kind)
+        for piece in places(area, len(raw)):
+            piece[:] = np.frombuffer(raw, np.uint8)
+            check(piece, np.array([[kind, 0, len(raw), 100, 11, 0, 0, 0, -1, 12, 0x20]]))
+        codec, stream = compressed(rng)
+        for piece in places(area, len(stream)):
+            piece[:] = np.frombuffer(stream, np.uint8)
+            job = np.array([[KIND_V2, 0, len(stream), 0, 0, 0, 0, 0, -1, 1, codec]])
+            room = 0
+            while room <= len(target):
+                state[:] = 0
+                out = target[len(target) - room :] if room else target[:0]
+                outcome = inflating.inflate_jobs(
+                    address_of(piece), address_of(job), 1, address_of(limits), address_of(table), address_of(out), room,
+                    1 << 20, address_of(state),
+                )  # fmt: skip
+                if outcome != inflating.Inflated.NEED:
+                    taken += outcome == inflating.Inflated.DONE
+                    break
+                room = int(state[inflating.State.NEED])
+    assert taken > rounds / 4, taken
+
+
+def compressed(rng: random.Random) -> tuple[int, bytes]:
+    """A stream of some codec, often damaged, of at most a page."""
+    way = rng.choice(sorted(WAYS))
+    codec, compress = WAYS[way]
+    raw = bytearray(
+        compress(b"".join(rng.choice((b"ab", b"word " * 9, b"\0" * 70)) for _ in range(rng.randrange(2, 90))))
+    )
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        raw[rng.randrange(len(raw))] = rng.choice((0, 1, 127, 255, rng.randrange(256)))
+    return codec, bytes(raw[: rng.choice((4096, 4096, rng.randrange(1, len(raw) + 1)))])
+
+
+def hold(rounds: int) -> None:
+    """Segments whose headers lie, in a window that ends at the edge."""
+    rng, area = random.Random(13), fenced(4)
+    for _ in range(rounds):
+        data = segment_noise(rng)[: 4 * 4096]
+        for piece in places(area, len(data)):
+            piece[:] = np.frombuffer(data, np.uint8)
+            state, block = np.zeros(4, np.int64), headers.new_block(64)
+            holding.hold(
+                -1, address_of(piece), len(data), len(data), len(data) + rng.choice((0, 9, 999)), 0,
+                address_of(state), address_of(block), 64,
+            )  # fmt: skip
+            sizes = np.array([len(data), 30, rng.randrange(len(data) + 9), 1 << 62], np.int64)
+            jobs_of(piece, np.array([0, max(len(data) - 30, 0), rng.randrange(len(data)), 5]), sizes)
 
 
 def render() -> None:
@@ -80,5 +144,7 @@ def render() -> None:
 
 if __name__ == "__main__":
     decode(int(sys.argv[1]))
+    check_and_inflate(int(sys.argv[1]) // 4)
+    hold(int(sys.argv[1]) // 10)
     render()
     print("done")  # noqa: T201 # the test looks for it

@@ -46,8 +46,19 @@ record = st.builds(
 
 
 def job(kind: int, start: int, stop: int, **more: int) -> list[int]:
-    given_ = {"offset": BASE, "span": 0, "time": TIME, "append": 0, "type": 0, "sequence": -1, "count": 0} | more
-    return [kind, start, stop, *(given_[k] for k in ("offset", "span", "time", "append", "type", "sequence", "count"))]
+    given_ = {
+        "offset": BASE,
+        "span": 0,
+        "time": TIME,
+        "append": 0,
+        "type": 0,
+        "sequence": -1,
+        "count": 0,
+        "attributes": 0,
+    }
+    given_ |= more
+    names = ("offset", "span", "time", "append", "type", "sequence", "count", "attributes")
+    return [kind, start, stop, *(given_[k] for k in names)]
 
 
 def records_of(data: bytes, jobs: list[list[int]]) -> tuple[dict[int, list[Record]], np.ndarray[Any, Any], Any]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import random
 import sys
 
+from kafka_salvage.scan import records
+from kafka_salvage.scan.held import walk_held
+from kafka_salvage.source.memory import MemorySource
 from kafka_salvage.vector import base64
 from kafka_salvage.vector.columns import KIND_SET_V1, KIND_V2
-from tests.support.build import Rec, legacy_message, v2_record
+from kafka_salvage.vector.inflating import Inflated
+from tests.support.build import CODECS, LEGACY_CODECS, Build, Rec, legacy_message, v2_record
 from tests.vector.scalar import Bad, decode_set, decode_v2
+from tests.vector.test_inflating import WAYS, run
 from tests.vector.test_records import BASE, TIME, job, records_of
 from tests.vector.test_text import AWKWARD, PLAIN, check
 
@@ -37,6 +42,28 @@ def decode() -> None:
     assert 100 <= good < 300
 
 
+def inflate() -> None:
+    """Every codec, held and jobs made, checked and decoded, from a whole segment."""
+    build = Build(base=7)
+    for codec in CODECS:
+        build.v2(4, codec=codec, headers=True)
+    for codec in LEGACY_CODECS[1:]:
+        build.wrapper(3, magic=1, codec=codec)
+    data, infos = build.done()
+    source = MemorySource(data)
+    offsets, outcomes = list[int](), list[int]()
+    for block in walk_held(source):
+        for made in records.decode(source, block.batches, held=block.held):
+            offsets += made.table.offset.tolist()
+        for seen in records.validate(source, block.batches, held=block.held):
+            outcomes += seen.outcome.tolist()
+    assert offsets == [r.offset for info in infos for r in info.records]
+    assert outcomes == [0] * len(infos)
+    for way, (codec, compress) in WAYS.items():
+        outcome, done, _ = run([(codec, compress(b"word " * 40 + b"end"))])
+        assert (way, outcome, done) == (way, Inflated.DONE, [b"word " * 40 + b"end"])
+
+
 def render(step: int) -> None:
     """Fields of many lengths, UTF-8 and not."""
     assert base64.encode is base64.encode_table
@@ -57,5 +84,6 @@ def render(step: int) -> None:
 
 if __name__ == "__main__":
     decode()
+    inflate()
     render(int(sys.argv[1]))
     print("done")  # noqa: T201 # the test looks for it

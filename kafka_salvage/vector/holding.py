@@ -1,0 +1,101 @@
+"""Holding: the kernel that follows batches through bytes that stay in memory, so that they can be decoded there.
+
+Strategy: what `framing` does for whole files, for one window, read step by step: each batch that lies whole in it is summed and
+gives a row; the first one that does not ends the call. Whatever is odd is left to the walk, which says what it is.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kafka_salvage.vector.cache import inner, kernel
+from kafka_salvage.vector.crc import castagnoli_of, zlib_of
+from kafka_salvage.vector.headers import (
+    COVERED_LEGACY,
+    COVERED_V2,
+    HEADER,
+    OVERHEAD,
+    SMALLEST,
+    least_length,
+    write_row,
+)
+from kafka_salvage.vector.pointers import load_be32, load_beu32, load_i8, load_i64, pread, store_64
+
+
+class Held(IntEnum):
+    """Why the kernel came back."""
+
+    FULL = 0
+    """The block has no room for another row."""
+    MORE = 1
+    """The next batch does not lie whole in the window."""
+    END = 2
+    """The range is used up."""
+    ODD = 3
+    """What comes next is no batch whose CRC agrees."""
+
+
+_FULL, _MORE, _END, _ODD, _NEXT = (*(int(held) for held in Held), -1)
+
+
+STEP = 256 << 10
+"""Bytes read at a time: summed while they are still in the nearest cache."""
+
+
+@inner
+def _agrees(header: int, size: int, magic: int) -> bool:
+    if magic == 2:
+        return load_beu32(header + 17) == castagnoli_of(header + COVERED_V2, size - COVERED_V2)
+    return load_beu32(header + 12) == zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
+
+
+@kernel
+def hold(
+    descriptor: int, data: int, filled: int, size: int, left: int, position: int, state: int, block: int, capacity: int
+) -> int:
+    """Writes rows of batches from ``state`` on; gives a `Held`.
+
+    Args:
+        descriptor: file to ``pread`` from what is not in the window yet; -1 where all of it is.
+        data: address of the window.
+        filled: bytes in it, if this is the first call for it.
+        size: bytes that it shall have.
+        left: bytes from its start to the end of the range, at least ``size``.
+        position: of its first byte in the file.
+        state: int64[4]: first byte of the next batch in the window; rows written by this call; bytes that the batch needs
+            which is not whole; bytes in the window so far. Updated.
+        block: address of the rows.
+        capacity: rows that fit there.
+    """
+    place, rows, outcome, need = load_i64(state), 0, _NEXT, 0
+    filled = max(filled, load_i64(state + 24))
+    while outcome == _NEXT:
+        header = data + place
+        if left - place < SMALLEST:
+            outcome = _END if left == place else _ODD
+        elif rows >= capacity:
+            outcome = _FULL
+        elif filled - place < min(left - place, HEADER):
+            outcome, need = _MORE, HEADER
+        else:
+            length, magic = load_be32(header + 8), load_i8(header + 16)
+            need = length + OVERHEAD
+            if magic < 0 or magic > 2 or length < least_length(magic) or need > left - place:
+                outcome = _ODD
+            elif need > filled - place:
+                outcome = _MORE
+            elif _agrees(header, need, magic):
+                write_row(header, position + place, block, capacity, rows)
+                rows += 1
+                place += need
+            else:
+                outcome = _ODD
+        if outcome == _MORE and filled < size and descriptor >= 0:
+            got = pread(descriptor, data + filled, min(STEP, size - filled), position + filled)
+            filled += max(got, 0)
+            outcome = _NEXT if got > 0 else _ODD
+    store_64(state, place)
+    store_64(state + 8, rows)
+    store_64(state + 16, need)
+    store_64(state + 24, filled)
+    return outcome
