@@ -49,7 +49,7 @@ class Ground:
         self.size = source.size
         self.base = base
         self.limits = limits
-        self.index_positions, self.index_offsets = index
+        self.use_index(*index)
         self.data_stop = zero_tail(source)
         self.cap = min(limits.batch, (1 << 31) - 1)
         self.finder = Finder(source, self.data_stop, Sanity(base, self.cap), self.sums, self.named_by_index)
@@ -58,6 +58,10 @@ class Ground:
         self._heads: dict[int, Head | None] = {}
         self._leads: dict[int, Lead] = {}
         self._candidates: dict[int, bool] = {}
+
+    def use_index(self, positions: I64, offsets: I64) -> None:
+        """Which index entries count from now on."""
+        self.index_positions, self.index_offsets = positions, offsets
         nothing = np.empty(0, np.int64)
         self._asked: tuple[I64, I64, Bool] = nothing, nothing, np.empty(0, np.bool_)
 

@@ -108,9 +108,11 @@ def survey_source(
     ):
         shallow = replace(options, deep=False)
         judge = _Judge(ground, Judged.of(seen.table), seen.haul(ground.size), segment, context, shallow)
-        survey = judge.survey(index)
+        ground.use_index(*seen.index)
+        survey = judge.survey(replace(index, positions=seen.index[0], offsets=seen.index[1]))
         if not survey.patches:
             return stretches.with_counts(survey, seen)
+        ground.use_index(index.positions, index.offsets)
     haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
     judged = Judged.of(haul.rows.table())
     judged.patches += haul.patches

@@ -1,8 +1,8 @@
 """Stretches: a healthy segment with ordinary batches folded into shared rows, judged by the same rules as any other.
 
 A segment of tiny batches has twelve million of them, and none is of interest as long as all is well. So the first walk folds
-(see `scan.walk.Fold`); index entries begin rows, since the rules ask for the batches that they name. Only where no rule could
-tell a stretch from its batches, the folded rows are judged; otherwise they are given up, and each batch gets its row.
+(see `scan.walk.Fold`) and takes notes of what the index names. Only where no rule could tell a stretch from its batches, the
+folded rows are judged; otherwise they are given up, and each batch gets its row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.hunt import Damage, Haul, Rows
 from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.runs import SegmentSurvey
-from kafka_salvage.scan.ahead import Ahead
+from kafka_salvage.scan.ahead import Ahead, Notes
 from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import Outcome, decode
@@ -38,11 +38,14 @@ class Stretches:
         table: rows, some of which stand for a stretch of batches.
         counts: batches of each row.
         stop: where the walk ended.
+        index: (positions, offsets) of index entries that a rule may ask for: those that name rows, and the last one, if all
+            of them are right; otherwise all.
     """
 
     table: BatchTable
     counts: I64
     stop: Stop
+    index: tuple[I64, I64]
 
     def haul(self, size: int) -> Haul:
         """What a hunt would have brought."""
@@ -51,8 +54,23 @@ class Stretches:
 
 
 def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
-    """Walks from the beginning of the file to the first stop, parts of it by threads that are idle."""
-    ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), ground.index_positions)
+    """Walks from the beginning of the file to the first stop, parts of it by threads that are idle.
+
+    An index with an entry that is wrong is walked along again, with a row for what each entry names.
+    """
+    seen, notes = _walked(ground, progress, take_notes=True)
+    end = seen.stop.position
+    if not len(ground.index_positions) or (end < ground.size and end < ground.data_stop):
+        return seen
+    if len(seen.table) and notes is not None and _index_is_right(seen, notes):
+        return replace(seen, index=_entries_of_rows(seen))
+    return _walked(ground, lambda _: None, take_notes=False)[0]
+
+
+def _walked(ground: Ground, progress: Callable[[int], None], *, take_notes: bool) -> tuple[Stretches, Notes | None]:
+    """Rows, and for each index entry where the first batch at or behind its position begins, and the last offset before."""
+    index = ground.index_positions, ground.index_offsets
+    ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), index[0], notes=take_notes)
     rows, counts, at = Rows(ground.size), [], 0
     try:
         for block in ahead.walk(0):
@@ -62,10 +80,35 @@ def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
                 progress(int(block.batches.stop[-1]) - at)
                 at = int(block.batches.stop[-1])
             if block.stop is not None:
-                return Stretches(rows.table(), np.concatenate(counts) if counts else np.empty(0, np.int64), block.stop)
+                counted = np.concatenate(counts) if counts else np.empty(0, np.int64)
+                return Stretches(rows.table(), counted, block.stop, index), ahead.notes
     finally:
         ahead.close()
     raise AssertionError("a walk ends with a stop")
+
+
+def _index_is_right(seen: Stretches, notes: Notes) -> bool:
+    """Whether each entry names a batch by its position, and an offset from there up to the batch that the next entry names."""
+    table, (places, before), (positions, offsets) = seen.table, notes, seen.index
+    rest = np.flatnonzero(places < 0)
+    row = np.searchsorted(table.position, positions[rest])
+    starts, lasts = np.append(table.position, seen.stop.position), np.append(-1, table.last_offset)
+    places[rest], before[rest] = starts[row], lasts[row]
+    first = before + 1
+    named = np.minimum(np.searchsorted(places, table.position), len(places) - 1)
+    at = np.flatnonzero(places[named] == table.position)
+    first[named[at]] = table.base_offset[at]
+    last = np.append(before[1:], table.last_offset[-1])
+    return bool(
+        np.all((places == positions) & (offsets >= first) & (offsets <= last) & (positions < seen.stop.position))
+    )
+
+
+def _entries_of_rows(seen: Stretches) -> tuple[I64, I64]:
+    positions, offsets = seen.index
+    named = np.minimum(np.searchsorted(positions, seen.table.position), len(positions) - 1)
+    kept = np.unique(np.append(named[positions[named] == seen.table.position], len(positions) - 1))
+    return positions[kept], offsets[kept]
 
 
 def is_quiet(seen: Stretches, ground: Ground, base: int | None, context: SegmentContext) -> bool:

@@ -27,12 +27,16 @@ _WINDOWS = (16 << 10, 128 << 10, 1 << 20)
 """Bytes looked through for a batch to begin with: a few at first, since most batches are small."""
 
 
+Notes = tuple[I64, I64]
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Blocks of the batches that begin in one part, from ``start`` on; ``start`` is -1 where none was found."""
+    """Blocks of the batches that begin in one part, from ``start`` on, and its notes; ``start`` is -1 where none was found."""
 
     start: int
     blocks: tuple[WalkBlock, ...] = ()
+    notes: Notes | None = None
 
 
 class Ahead:
@@ -42,16 +46,18 @@ class Ahead:
         source: the file.
         sanity: which headers are worth a guess.
         marks: positions, ascending, that begin a row (see `Fold`).
+        notes: take notes of the marks instead.
         part: bytes of a part, a multiple of 1 MiB; has no influence on the rows.
     """
 
-    def __init__(self, source: Source, sanity: Sanity, marks: I64, *, part: int = PART) -> None:
+    def __init__(self, source: Source, sanity: Sanity, marks: I64, *, notes: bool = False, part: int = PART) -> None:
         if part <= 0 or part % (1 << 20):
             raise ValueError(f"part {part} is no multiple of 1 MiB")
         self._source = source
         self._sanity = sanity
         self._marks = marks
         self._part = part
+        self.notes = _new_notes(len(marks)) if notes else None
         self._flights: dict[int, Future[_Part]] = {}
 
     def walk(self, position: int) -> Iterator[WalkBlock]:
@@ -62,7 +68,7 @@ class Ahead:
             blocks = self._guessed(number, position) if not alone else None
             if blocks is None:
                 self._send(number + 1)
-                blocks = iter(self._walked(position, (number + 1) * self._part, alone))
+                blocks = self._walked(position, (number + 1) * self._part, alone, self._noted(position, number))
             for block in blocks:
                 if len(block.batches):
                     position = int(block.batches.stop[-1])
@@ -76,9 +82,20 @@ class Ahead:
         engine.settle(self._flights.values())
         self._flights.clear()
 
-    def _walked(self, position: int, until: int, alone: bool) -> Iterator[WalkBlock]:
-        marks = self._marks[int(np.searchsorted(self._marks, position)) :]
-        return walk_folded(self._source, position, Fold(marks, alone, until))
+    def _walked(self, position: int, until: int, alone: bool, notes: Notes | None) -> Iterator[WalkBlock]:
+        return walk_folded(self._source, position, Fold(self._marks[self._range(position, until)], alone, until, notes))
+
+    def _range(self, position: int, until: int) -> slice:
+        """Marks of a part."""
+        low, high = np.searchsorted(self._marks, [position, until])
+        return slice(int(low), int(high))
+
+    def _noted(self, position: int, number: int) -> Notes | None:
+        """Notes of a part, from ``position`` on (views)."""
+        if self.notes is None:
+            return None
+        these = self._range(position, (number + 1) * self._part)
+        return self.notes[0][these], self.notes[1][these]
 
     def _send(self, number: int) -> None:
         """Gives the next parts to threads that have nothing to do."""
@@ -105,7 +122,11 @@ class Ahead:
         self._send(number + 1)
         found = future.result()
         del self._flights[number]
-        return iter(found.blocks) if found.start == position else None
+        if found.start != position:
+            return None
+        for taken, notes in zip(self._noted(position, number) or (), found.notes or (), strict=True):
+            taken[:] = notes
+        return iter(found.blocks)
 
     def _guess(self, number: int) -> _Part:
         """Walks one part from the first batch in it that looks like one; reads no more than the part twice."""
@@ -119,6 +140,12 @@ class Ahead:
             if len(found):
                 touch = np.flatnonzero(np.isin(found.stop, found.position))
                 first = int(found.position[touch[0] if len(touch) else 0])
-                return _Part(first, tuple(self._walked(first, (number + 1) * self._part, alone=False)))
+                these = self._range(first, (number + 1) * self._part)
+                notes = None if self.notes is None else _new_notes(these.stop - these.start)
+                return _Part(first, tuple(self._walked(first, (number + 1) * self._part, False, notes)), notes)
             low = high
         return _Part(-1)
+
+
+def _new_notes(count: int) -> Notes:
+    return np.full(count, -1, np.int64), np.full(count, -1, np.int64)

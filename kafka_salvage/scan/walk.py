@@ -70,14 +70,17 @@ class Fold:
     producer are those of the first batch.
 
     Attributes:
-        marks: positions, ascending; a batch that begins there begins a row.
+        marks: positions, ascending; a batch that begins there begins a row, unless there are notes.
         alone: the first batch of the walk is a row by itself.
         until: a multiple of 1 MiB; the walk ends, without a stop, at the first batch that begins there or behind.
+        notes: for each mark that a stretch runs over or up to, where the first batch at or behind it begins, and the last
+            offset before that batch; others are left as they are.
     """
 
     marks: I64
     alone: bool = True
     until: int | None = None
+    notes: tuple[I64, I64] | None = None
 
 
 BLOCK_ROWS = 8192
@@ -188,6 +191,10 @@ class _Walk:
         state[place.ALONE] = self._start if fold.alone else -1
         state[place.MARK] = address_of(marks)
         state[place.MARKS_END] = address_of(marks) + marks.nbytes
+        if fold.notes is not None:
+            places, offsets = fold.notes
+            state[place.PLACES] = address_of(places) - address_of(marks)
+            state[place.OFFSETS] = address_of(offsets) - address_of(marks)
         if fold.until is not None:
             state[place.UNTIL] = min(fold.until, self._stop)
         return counts

@@ -4,7 +4,8 @@ A *folded* row stands for a stretch of batches that touch, follow on in offsets 
 same attributes but the codec, a record for each offset; if transactional, of one producer. Where a stretch ends depends on
 the file alone, never on windows, blocks or where a walk began:
 
-1. at each mark (positions that the caller wants to see as rows, those that an index names),
+1. at each mark (positions that an index names), unless notes are taken of them instead: where the first batch at or behind
+   the mark begins, and the last offset before it,
 2. at each multiple of `FOLD_BYTES`, so that a stretch is quickly read again when somebody asks for its batches,
 3. at whatever is not ordinary: that is a row by itself, and so is a batch above `FOLD_MOST`.
 """
@@ -40,14 +41,24 @@ _MOST_RECORDS = (1 << 31) - 1
 
 
 @inner
-def _edge(start: int, state_marks: int) -> int:
-    """Where the stretch that begins at ``start`` ends at the latest; the next mark moves on behind ``start``."""
-    mark, stop = load_i64(state_marks), load_i64(state_marks + 8)
-    while mark < stop and load_i64(mark) <= start:
+def _next_mark(passed: int, marks: int) -> int:
+    """Address of the first mark behind ``passed``, or of the end of the marks; it is kept for the next call."""
+    mark, stop = load_i64(marks), load_i64(marks + 8)
+    while mark < stop and load_i64(mark) <= passed:
         mark += 8
-    store_64(state_marks, mark)
-    edge = start // FOLD_BYTES * FOLD_BYTES + FOLD_BYTES
-    return min(edge, load_i64(mark)) if mark < stop else edge
+    store_64(marks, mark)
+    return mark
+
+
+@inner
+def _note(position: int, last_offset: int, marks: int) -> None:
+    """Notes for all marks up to ``position``: the batch that begins there, and the last offset before it."""
+    mark, stop = load_i64(marks), load_i64(marks + 8)
+    places, offsets = load_i64(marks + 16), load_i64(marks + 24)
+    while mark < stop and load_i64(mark) <= position:
+        store_64(mark + places, position)
+        store_64(mark + offsets, last_offset)
+        mark += 8
 
 
 @inner
@@ -143,16 +154,15 @@ def _extend_legacy(
 
 
 @inner
-def extend(
-    away: int, position: int, filled: int, state_marks: int, block: int, capacity: int, row: int, counts: int
-) -> int:
+def extend(away: int, position: int, filled: int, marks: int, block: int, capacity: int, row: int, counts: int) -> int:
     """Takes batches that lie whole before ``filled`` into a row, as long as they are ordinary and their CRC agrees.
 
     Args:
         away: address of the byte at position 0.
         position: first byte of the first of them; the row ends there.
         filled: end of the bytes that are there.
-        state_marks: address of (address of the next mark, address behind the last mark).
+        marks: address of: address of the next mark, address behind the last mark, and what must be added to a mark's address
+            to get those of its two notes; zeros: no notes.
         block: address of the rows.
         capacity: rows that fit there.
         row: the row.
@@ -162,10 +172,21 @@ def extend(
         The position behind the last one.
     """
     longs = block + 8 * row
-    if load_i64(longs + 8 * capacity) > FOLD_MOST and load_i64(counts + 8 * row) == 1:
-        return position
-    edge = _edge(load_i64(longs), state_marks)
+    large = load_i64(longs + 8 * capacity) > FOLD_MOST and load_i64(counts + 8 * row) == 1
+    passed = load_i64(longs)
+    full = passed // FOLD_BYTES * FOLD_BYTES + FOLD_BYTES
     magic = load_i8(block + 84 * capacity + row)
-    if magic == 2:
-        return _extend_v2(away, position, filled, edge, block, capacity, row, counts)
-    return _extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
+    while True:
+        mark, edge = _next_mark(passed, marks), full
+        if mark < load_i64(marks + 8):
+            edge = min(edge, load_i64(mark))
+        if not large and magic == 2:
+            position = _extend_v2(away, position, filled, edge, block, capacity, row, counts)
+        elif not large:
+            position = _extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
+        if position < edge or load_i64(marks + 16) == 0:
+            return position
+        _note(position, load_i64(longs + 32 * capacity), marks)
+        if position >= full:
+            return position
+        passed = position

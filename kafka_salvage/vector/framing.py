@@ -75,7 +75,11 @@ class State(IntEnum):
     """Address of the next mark (see `folding`)."""
     MARKS_END = 17
     """Address behind the last mark."""
-    HEADER = 18
+    PLACES = 18
+    """What leads from a mark's address to where its first note goes; 0: marks begin rows, and no notes are taken."""
+    OFFSETS = 19
+    """The same for its second note."""
+    HEADER = 20
     """From here on 64 bytes: the header of the batch that does not fit."""
 
 

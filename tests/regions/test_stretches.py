@@ -126,7 +126,8 @@ def test_a_batch_that_does_not_decode_is_found_in_its_stretch() -> None:
 def test_any_number_of_jobs_says_the_same(change: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     data = change(build.segment(3000, per_batch=4, size=300)[0])
     assert len(data) > 3 << 20
-    monkeypatch.setattr(Ahead.__init__, "__kwdefaults__", {"part": 1 << 20})
+    defaults = {"notes": False, "part": 1 << 20}
+    monkeypatch.setattr(Ahead.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(stretches, "DECODED_AT_ONCE", 1 << 20)
 
     def survey(deep: bool) -> Plain:

@@ -70,6 +70,30 @@ def test_the_rows_of_a_healthy_file(large: Path, jobs: int) -> None:
     source.close()
 
 
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_notes_are_the_same(large: Path, jobs: int) -> None:
+    source = FileSource(large)
+    marks = np.arange(1, source.size, 3000)
+    notes = np.full(len(marks), -1, np.int64), np.full(len(marks), -1, np.int64)
+    expected = gathered(walk_folded(source, 0, Fold(marks, notes=notes)))
+    assert (notes[0] >= marks).mean() > 0.99
+
+    def task(_: int) -> tuple[Walked, list[list[int]]]:
+        walker = Ahead(source, SANITY, marks, notes=True, part=MIB)
+        try:
+            walked = gathered(walker.walk(0))
+            return walked, [note.tolist() for note in walker.notes or ()]
+        finally:
+            walker.close()
+
+    walked, (places, offsets) = next(engine.ordered_map(task, [0], jobs))
+    assert walked == expected
+    same = (np.array(places) == notes[0]) & (np.array(offsets) == notes[1])
+    starts = {row["position"] for row, _ in walked[0]}
+    assert all(notes[0][at] in starts or notes[0][at] == -1 for at in np.flatnonzero(~same).tolist())
+    source.close()
+
+
 @settings(max_examples=20)
 @given(st.data())
 def test_damage_anywhere(large: Path, data: st.DataObject) -> None:

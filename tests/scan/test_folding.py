@@ -178,6 +178,23 @@ def test_what_is_not_ordinary_is_a_row_by_itself(data: bytes, more: st.DataObjec
     check(bytes(broken), marks, alone=more.draw(st.booleans()), window=room, rows=more.draw(st.sampled_from([8, 512])))
 
 
+@given(odd_logs(), st.data())
+def test_notes_leave_rows_whole_and_tell_what_begins_at_marks(data: bytes, more: st.DataObject) -> None:
+    rows, stop = plain_walk(data)
+    starts = [row["position"] for row in rows]
+    drawn = st.one_of(st.sampled_from(starts), st.integers(0, len(data)))
+    marks = sorted(more.draw(st.lists(drawn, max_size=8, unique=True)))
+    notes = np.full(len(marks), -1, np.int64), np.full(len(marks), -1, np.int64)
+    how = Fold(np.array(marks, np.int64), more.draw(st.booleans()), notes=notes)
+    found, end = walked(MemorySource(data), 0, how, rows=more.draw(st.sampled_from([8, 512])))
+    assert (found, end) == (fold(rows, (), how.alone), stop)
+    edges = {row["position"] for row, _ in found} | {len(data)}
+    for mark, place, last in zip(marks, *(note.tolist() for note in notes), strict=True):
+        behind = next(start for start in [*starts, len(data)] if start >= mark)
+        before = [row["last_offset"] for row in rows if row["position"] < behind]
+        assert (place, last) == (behind, before[-1] if before else -1) or (place == -1 and behind in edges)
+
+
 @given(st.data())
 def test_any_damage(data: st.DataObject) -> None:
     broken = bytearray(sample(60))
