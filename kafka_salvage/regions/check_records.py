@@ -12,7 +12,7 @@ from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import INTACT, UNDECODABLE, Judged
 from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Decoded, Outcome, decode
+from kafka_salvage.scan.records import Outcome, Validated, validate
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
 
@@ -56,14 +56,14 @@ def check_records(judged: Judged, source: Source, place: Place, limits: Limits, 
     if table.is_wrapper.any():
         base, last, count = base.copy(), last.copy(), count.copy()
     done = 0
-    for piece in decode(source, table if len(which) == len(table) else table.take(which), limits):
+    for piece in validate(source, table if len(which) == len(table) else table.take(which), limits):
         rows = which[done : done + len(piece.outcome)]
         done += len(rows)
-        good = piece.table.batches.is_wrapper & (piece.outcome == Outcome.OK)
+        good = piece.batches.is_wrapper & (piece.outcome == Outcome.OK)
         if good.any():
-            base[rows[good]] = piece.table.batches.base_offset[good]
-            last[rows[good]] = piece.table.batches.last_offset[good]
-            count[rows[good]] = piece.table.batches.record_count[good]
+            base[rows[good]] = piece.batches.base_offset[good]
+            last[rows[good]] = piece.batches.last_offset[good]
+            count[rows[good]] = piece.batches.record_count[good]
         _control_types(judged, piece, rows)
         for row in np.flatnonzero(piece.outcome != Outcome.OK).tolist():
             _undecodable(judged, place, int(rows[row]), Outcome(int(piece.outcome[row])), piece.detail.get(row, ""))
@@ -79,9 +79,9 @@ def _reread_wrappers(judged: Judged, source: Source, limits: Limits) -> None:
         position = int(table.position[row])
         moved = PatchedSource(source, [(position, _FAR.to_bytes(8, "big"))])
         one = table.take(slice(row, row + 1)).replace(offset=np.array([_FAR]), last_offset=np.array([_FAR]))
-        for piece in decode(moved, one, limits):
+        for piece in validate(moved, one, limits):
             if int(piece.outcome[0]) == Outcome.OK:
-                batch, shift = piece.table.batches, int(table.offset[row]) - _FAR
+                batch, shift = piece.batches, int(table.offset[row]) - _FAR
                 table.base_offset[row] = int(batch.base_offset[0]) + shift
                 table.last_offset[row] = int(batch.last_offset[0]) + shift
                 table.record_count[row] = int(batch.record_count[0])
@@ -89,18 +89,10 @@ def _reread_wrappers(judged: Judged, source: Source, limits: Limits) -> None:
                 judged.findings = [f for f in judged.findings if f.start != position]
 
 
-def _control_types(judged: Judged, piece: Decoded, rows: I64) -> None:
-    control = piece.table.batches.is_control
-    if not control.any() or not len(piece.table):
-        return
-    first = np.flatnonzero(control[piece.table.batch] & (piece.table.key_size >= 4))
-    if not len(first):
-        return
-    batch, keep = np.unique(piece.table.batch[first], return_index=True)
-    at = piece.table.key_start[first[keep]] + 2
-    data = piece.table.data
-    kind = (data[at].astype(np.int64) << 8) | data[at + 1]
-    judged.control_type[rows[batch]] = np.minimum(kind, 127)
+def _control_types(judged: Judged, piece: Validated, rows: I64) -> None:
+    known = piece.control_type >= 0
+    if known.any():
+        judged.control_type[rows[known]] = np.minimum(piece.control_type[known], 127)
 
 
 def _undecodable(judged: Judged, place: Place, row: int, outcome: Outcome, sentence: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from kafka_salvage.scan.batches import I8, BatchTable
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Outcome, decode
+from kafka_salvage.scan.records import Outcome, validate
 from kafka_salvage.source.source import Source
 
 
@@ -14,8 +14,8 @@ def decode_all(source: Source, table: BatchTable, limits: Limits) -> tuple[Batch
     """The batches with the offsets of wrappers resolved, the `Outcome` of each, and a sentence where it is not OK."""
     parts, outcomes, sentences = [], [], {}
     row = 0
-    for piece in decode(source, table, limits):
-        parts.append(piece.table.batches)
+    for piece in validate(source, table, limits):
+        parts.append(piece.batches)
         outcomes.append(piece.outcome)
         sentences.update({row + at: text for at, text in piece.detail.items()})
         row += len(piece.outcome)
