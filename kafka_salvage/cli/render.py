@@ -214,6 +214,7 @@ def hazard(document: Document) -> tuple[str, str] | None:
             cases = [would[case] for case in ("if_clean", "if_unclean") if case in would]
             worst = max((case["intact_records_destroyed"] for case in cases), default=0)
             name = f"{partition['topic']}-{partition['partition']}"
+            name = f"{replica['source']}:{name}" if len(document["sources"]) > 1 else name
             if worst:
                 doomed[replica["state"] == "deleted-topic"].append((name, worst))
             elif not would.get("if_clean" if clean.get(replica["log_dir"]) else "if_unclean", {}).get("starts", True):

@@ -77,8 +77,9 @@ def _covered(document: Document) -> str:
     repaired = summary["offsets"]["repaired"]
     odd = [verdict for verdict in _ODD if summary["bytes"][verdict]]
     if odd:
-        proved = f"{plural(repaired, 'offset')} repaired as the CRC proves" if repaired else "no offset is lost"
-        return f"DAMAGED, NOTHING LOST: {proved}"
+        return "DAMAGED, NOTHING LOST" + (
+            f": {plural(repaired, 'offset')} repaired as the CRC proves" if repaired else ""
+        )
     if leans:
         return f"NOTHING LOST, BUT LEFTOVERS ARE NEEDED: {leans}"
     apart = [
