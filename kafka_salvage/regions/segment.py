@@ -101,18 +101,19 @@ def survey_source(
 ) -> SegmentSurvey:
     """Judges the bytes of one segment; the arguments are as for `survey_segment`, with its `.index` if it was read."""
     index = read_index(segment) if index is None else index
-    ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
+    named = index.positions, index.offsets
+    ground = Ground(source, segment.base_offset or 0, options.limits, named)
     seen = stretches.follow(ground, progress)
     if stretches.is_quiet(seen, ground, segment.base_offset, context) and (
         not options.deep or stretches.all_decode(seen, source, options.limits)
     ):
         shallow = replace(options, deep=False)
         judge = _Judge(ground, Judged.of(seen.table), seen.haul(ground.size), segment, context, shallow)
-        ground.use_index(*seen.index)
+        ground.use_index(*(np.append(kept, all_of[-1:]) for kept, all_of in zip(seen.index, named, strict=True)))
         survey = judge.survey(replace(index, positions=seen.index[0], offsets=seen.index[1]))
         if not survey.patches:
             return stretches.with_counts(survey, seen)
-        ground.use_index(index.positions, index.offsets)
+        ground.use_index(*named)
     haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
     judged = Judged.of(haul.rows.table())
     judged.patches += haul.patches

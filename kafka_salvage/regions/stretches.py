@@ -38,8 +38,7 @@ class Stretches:
         table: rows, some of which stand for a stretch of batches.
         counts: batches of each row.
         stop: where the walk ended.
-        index: (positions, offsets) of index entries that a rule may ask for: those that name rows, and the last one, if all
-            of them are right; otherwise all.
+        index: (positions, offsets) of index entries that name rows, if all entries are right; otherwise of all.
     """
 
     table: BatchTable
@@ -107,7 +106,7 @@ def _index_is_right(seen: Stretches, notes: Notes) -> bool:
 def _entries_of_rows(seen: Stretches) -> tuple[I64, I64]:
     positions, offsets = seen.index
     named = np.minimum(np.searchsorted(positions, seen.table.position), len(positions) - 1)
-    kept = np.unique(np.append(named[positions[named] == seen.table.position], len(positions) - 1))
+    kept = named[positions[named] == seen.table.position]
     return positions[kept], offsets[kept]
 
 
