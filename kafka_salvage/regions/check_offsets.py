@@ -17,6 +17,9 @@ from kafka_salvage.scan.batches import I64, BatchTable, Bool
 BATCH, WITNESS, ANCHOR = 2, 1, 3
 """Weights: a damaged batch with a sane header counts half; a file's name counts more than one batch."""
 
+VALUE = 4
+"""How many times larger than the other messages of its file one may be that holds messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
@@ -156,7 +159,8 @@ def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> li
     """Rows of magic 0 and 1 right behind damage that leave a gap to the batch they touch: in a log without gaps, guests.
 
     A message whose header is gone may have ended with other messages, and then they touch the next batch; their offsets
-    need not follow. In a log without gaps those of its own batches do.
+    need not follow. In a log without gaps those of its own batches do. A stretch far larger than any message of the file
+    is nobody's value.
 
     Args:
         table: batches in file order.
@@ -174,7 +178,10 @@ def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> li
     for row in np.searchsorted(table.position, starts).tolist():
         at = int(np.searchsorted(ends, row))
         if at < len(ends) and gap[ends[at]]:
-            found.append(list(range(row, int(ends[at]) + 1)))
+            stop = int(ends[at]) + 1
+            largest = max(table.size[:row].max(initial=0), table.size[stop:].max(initial=0))
+            if int(table.stop[stop - 1]) - int(table.position[row]) <= VALUE * int(largest):
+                found.append(list(range(row, stop)))
     return found
 
 

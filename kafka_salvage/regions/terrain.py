@@ -272,7 +272,7 @@ def _joined(regions: Sequence[Region]) -> list[Region]:
             and last.offsets == region.offsets
             and last.open_ended == region.open_ended
         ):
-            findings = tuple(dict.fromkeys((*last.findings, *region.findings)))
+            findings = (*last.findings, *(f for f in region.findings if all(f is not known for known in last.findings)))
             joined[-1] = replace(last, stop=region.stop, findings=findings)
         else:
             joined.append(region)
