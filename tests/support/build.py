@@ -5,7 +5,6 @@ Content is computable from the offset: `record_for` says what lies at an offset,
 
 from __future__ import annotations
 
-import gzip as _gzip
 import hashlib
 import struct
 import zlib
@@ -13,13 +12,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import crcmod.predefined
-import lz4.frame
-import snappy
-import zstandard
 
-NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
-CODECS = (NONE, GZIP, SNAPPY, LZ4, ZSTD)
-LEGACY_CODECS = (NONE, GZIP, SNAPPY, LZ4)
+from tests.support.encodings import (
+    CODECS,
+    GZIP,
+    LEGACY_CODECS,
+    LZ4,
+    NONE,
+    SNAPPY,
+    ZSTD,
+    compress,
+    sized,
+    sized32,
+    xerial,
+    zigzag,
+)
+
+__all__ = [
+    "CODECS", "EPOCH_MS", "GZIP", "LEGACY_CODECS", "LZ4", "NONE", "SNAPPY", "ZSTD", "BatchInfo", "Build", "Rec", "compress", "crc32c",
+    "index_entries", "legacy_message", "marker", "record_for", "segment", "segment_name", "v2_batch", "v2_header_and",
+    "v2_record", "wrapper", "xerial", "zigzag",
+]  # fmt: skip
+
 EPOCH_MS = 1_700_000_000_000
 
 crc32c = crcmod.predefined.mkPredefinedCrcFun("crc-32c")
@@ -76,67 +90,11 @@ def record_for(offset: int, *, size: int = 40, headers: bool = False, magic: int
     return Rec(offset, timestamp, key, value, pairs)
 
 
-def zigzag(number: int) -> bytes:
-    """Kafka's varint."""
-    value = (number << 1) ^ (number >> 63) if number < 0 else number << 1
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _sized(data: bytes | None) -> bytes:
-    return zigzag(-1) if data is None else zigzag(len(data)) + data
-
-
-def _sized32(data: bytes | None) -> bytes:
-    return struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data
-
-
-def xerial(data: bytes) -> bytes:
-    """xerial snappy stream, 32 KiB blocks."""
-    out = [b"\x82SNAPPY\x00", struct.pack(">ii", 1, 1)]
-    for at in range(0, len(data), 32768):
-        block = snappy.compress(data[at : at + 32768])
-        out += [struct.pack(">i", len(block)), block]
-    return b"".join(out)
-
-
-def compress(codec: int, data: bytes, *, magic: int = 2, raw_snappy: bool = False) -> bytes:
-    """Bytes as a Kafka producer of that magic writes them (the wrong LZ4 header checksum of magic 0 included)."""
-    if codec == NONE:
-        return data
-    if codec == GZIP:
-        return _gzip.compress(data, mtime=0)
-    if codec == SNAPPY:
-        return bytes(snappy.compress(data)) if raw_snappy else xerial(data)
-    if codec == LZ4:
-        frame = bytearray(
-            lz4.frame.compress(
-                data,
-                block_size=lz4.frame.BLOCKSIZE_MAX64KB,
-                block_linked=False,
-                content_checksum=False,
-                store_size=False,
-            )
-        )
-        assert frame[4:6] == b"\x60\x40"
-        if magic == 0:
-            frame[6] = 0x1A
-        return bytes(frame)
-    if codec == ZSTD:
-        return zstandard.ZstdCompressor(write_content_size=False).compress(data)
-    raise ValueError(f"codec {codec}")
-
-
 def v2_record(record: Rec, base_offset: int, base_timestamp: int) -> bytes:
     """One record of a v2 batch."""
     body = b"\x00" + zigzag(record.timestamp - base_timestamp) + zigzag(record.offset - base_offset)
-    body += _sized(record.key) + _sized(record.value) + zigzag(len(record.headers))
-    body += b"".join(zigzag(len(k)) + k + _sized(v) for k, v in record.headers)
+    body += sized(record.key) + sized(record.value) + zigzag(len(record.headers))
+    body += b"".join(zigzag(len(k)) + k + sized(v) for k, v in record.headers)
     return zigzag(len(body)) + body
 
 
@@ -229,7 +187,7 @@ def legacy_message(
     covered = struct.pack(">bb", magic, attributes)
     if magic == 1:
         covered += struct.pack(">q", timestamp)
-    covered += _sized32(key) + _sized32(value)
+    covered += sized32(key) + sized32(value)
     return struct.pack(">qiI", offset, 4 + len(covered), zlib.crc32(covered)) + covered
 
 
