@@ -142,6 +142,18 @@ class Ground:
         offset = self.index_offsets[at]
         return np.asarray(known & (offset >= table.base_offset) & (offset <= table.last_offset))
 
+    def index_confirms(self, table: BatchTable) -> Bool:
+        """For each batch: an entry names its position with exactly its first or its last offset.
+
+        An offset somewhere inside proves the place of the bytes, not their offsets: it lies in most batches that begin a
+        few offsets too early or too late, too.
+        """
+        at, known = self._entries(table)
+        if not len(self.index_positions):
+            return known
+        offset = self.index_offsets[at]
+        return np.asarray(known & ((offset == table.base_offset) | (offset == table.last_offset)))
+
     def index_contradicts(self, table: BatchTable) -> Bool:
         """For each batch: an entry names its position with an offset below it.
 

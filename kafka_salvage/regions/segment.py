@@ -205,7 +205,7 @@ class _Judge:
             self._context = replace(self._context, next_base=None)
         mender = Mender(judged, self._place, low, high, ground.data_stop)
         mender.prove_wrappers()
-        agrees = ground.index_agrees(judged.table)
+        agrees = ground.index_confirms(judged.table)
         denied = self._denied(agrees)
         anchors = check_offsets.Anchors(low, high, agrees, denied)
         heads = [head for damage in haul.damages for head in damage.heads]

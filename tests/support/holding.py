@@ -29,7 +29,7 @@ FORGED = "a forged header that agrees with itself tells of the end"
 LONE = "a single 0/1 message at the end behind damage without a free offset (rule 3 iii)"
 ZEROS = "zeros end right before it, and nothing that it touches is dense with it (rule 4)"
 JUMP = "a last batch that jumps ahead, or that an index entry for its position contradicts (rule 4)"
-CLAIMED = "inside what a sane header claims, or dense with what it does not touch (rules 1, 3 iv)"
+CLAIMED = "inside what a sane header claims, or between two damages and not as rule 3 iv wants it (rules 1, 3 iv)"
 APART = "kept apart: another file has other bytes for its offsets"
 SHARED = "bytes that it shares with the believed batch before it"
 MOVED = "whole batches out of order: off the chain by rule 4, since an offset that lies would look the same"
@@ -49,9 +49,10 @@ def judge(trial: Trial, report: IntegrityReport) -> Outcome:
         if trouble:
             offset = int.from_bytes(one.data[:8], "big")
             argument = _why_wrong(trial, truth, one, at, trouble)
-            if trouble == "epoch" and FOREIGN in result.arguments("wrong"):
-                argument = FOREIGN
             result.add("wrong", f"{trouble}: offset {offset} at {name}:{one.position}", argument)
+    if FOREIGN in result.arguments("wrong"):
+        told = [(sentence, FOREIGN if sentence.startswith("epoch") else why) for sentence, why in result.flaws["wrong"]]
+        result.flaws["wrong"] = told
     _over_loss(trial, report, truth, out, result)
     _ledger(trial, report, truth, out, result)
     _bytes(report, result)
@@ -117,7 +118,7 @@ def _why_not(trial: Trial, place: int, info: BatchInfo, said: str) -> str:
         indexed = trial.mode == "full" and trial.base.compacted
         return ZEROS if place and not data[place - 1] else JUMP if last or indexed else ""
     inside = "embedded-batch" in said or said == "suspect uncorroborated"
-    if inside and {"claim-next", "fake-header", "duplicate"} & set(trial.kinds):
+    if inside and (len(trial.kinds) > 1 or {"claim-next", "fake-header", "duplicate"} & set(trial.kinds)):
         return CLAIMED
     return ""
 
@@ -132,7 +133,7 @@ def _in_order(trial: Trial, info: BatchInfo) -> bool:
 
 
 def _ledger(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], result: Outcome) -> None:
-    silence = _silence(trial)
+    silence, argument = _silence(trial), ""
     given = {r.offset for at in out for r in truth.batches[at][1].records}
     whole = {r.offset for _, info, _ in truth.batches for r in info.records}
     spans = [span for p in report.plan.partitions for span in p.ledger]
@@ -155,7 +156,8 @@ def _ledger(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], 
         named = Counter(s.status.value for o in gone for s in spans if s.offsets.start <= o < s.offsets.stop)
         sentence = f"exit {report.exit_code}, but {gone[0]}..{gone[-1]} are not there: {dict(named)}"
         wrong = result.arguments("wrong")
-        result.add("quiet", sentence, silence or next(iter(wrong & {FOREIGN, FITS}), ""))
+        unknown = argument if len(hidden) == len(gone) else ""
+        result.add("quiet", sentence, silence or unknown or next(iter(wrong & {FOREIGN, FITS}), ""))
 
 
 def _silence(trial: Trial) -> str:
@@ -175,7 +177,7 @@ def _silence(trial: Trial) -> str:
 
 def _unknowable(trial: Trial, report: IntegrityReport, truth: Truth, hidden: set[int]) -> str:
     """Why nobody can know the numbers of lost offsets; only where the report says that something is lost."""
-    if report.exit_code != 3 or trial.knows_the_end:
+    if trial.knows_the_end:
         return ""
     damaged, argument = trial.damaged, ""
     suspect = [r for s in report.segments for r in s.regions if r.verdict.value == "suspect"]
@@ -192,7 +194,7 @@ def _unknowable(trial: Trial, report: IntegrityReport, truth: Truth, hidden: set
             argument = FORGED
         else:
             return ""
-    return argument
+    return argument if report.exit_code == 3 or argument == GONE else ""
 
 
 def _bytes(report: IntegrityReport, result: Outcome) -> None:
