@@ -22,7 +22,9 @@ from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
+from kafka_salvage.metadata.grouping import group_positions
 from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
+from kafka_salvage.metadata.positions import GroupPositions
 from kafka_salvage.plan.merge import make_plan, refuse_copies
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
@@ -152,6 +154,36 @@ def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
         RequestError: as in `check`.
     """
     yield from plan_tables(_plan(paths, True, flags), _limits(flags))
+
+
+def groups(
+    paths: Paths,
+    *,
+    group: str | Sequence[str] = (),
+    outputs: Sequence[str | os.PathLike[str]] = (),
+    **flags: Unpack[Flags],
+) -> GroupPositions:
+    """Positions of consumer groups from `__consumer_offsets`, clamped to what can be recovered; writes nothing.
+
+    Args:
+        paths: as in `check`.
+        group: one group or several; all without.
+        outputs: places that the caller will write to; refused, before any work, when they lie inside a source.
+        **flags: see `Flags`; ``topic`` and ``partition`` are those that groups read.
+
+    Raises:
+        RequestError: as in `check`; no copy of `__consumer_offsets` is among the sources.
+    """
+    inventory = take_inventory(_listed(paths))
+    for output in outputs:
+        refuse_output(inventory, Path(output))
+    policy = make_policy(flags)
+
+    def survey(part: Inventory) -> Learned:
+        return _learned(inventory, part, False, policy, flags, None)
+
+    wanted = [group] if isinstance(group, str) else group
+    return group_positions(inventory, policy, survey, wanted, _limits(flags))
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:
