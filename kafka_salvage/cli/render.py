@@ -33,7 +33,8 @@ FINDINGS = 5
 HINTS = 3
 HEADS = 6
 
-_HARM = ("lost", "missing", "ambiguous", "undecodable", "suspect", "repaired", "divergent")
+_HARM = ("lost", "ambiguous", "undecodable", "suspect", "missing", "divergent", "repaired")
+"""Statuses of offsets, the worst first."""
 _OTHER = ("trimmed", "undecodable", "suspect", "ambiguous", "divergent")
 _RANK = ("unreadable", "codec-missing", "crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "zero-fill", "segment-missing",
          "torn-tail", "offset-gap", "inflate-failed", "inflate-limit", "record-malformed", "uncorroborated")  # fmt: skip
@@ -99,9 +100,10 @@ def _spans(partition: Document) -> dict[str, int]:
     return sums
 
 
-def _harm(partition: Document) -> int:
+def _harm(partition: Document) -> tuple[int, ...]:
+    """Offsets of each bad status, the worst first."""
     sums = _spans(partition)
-    return sum(sums.get(status, 0) for status in _HARM)
+    return tuple(sums.get(status, 0) for status in _HARM)
 
 
 def _name(partition: Document, width: int) -> str:
@@ -147,15 +149,17 @@ def _sources(partition: Document) -> str:
 
 def _print_partitions(page: Page, document: Document, verbose: int, rows: int) -> None:
     partitions = [p for p in document["partitions"] if p["selected"]]
-    worst = sorted(partitions, key=lambda p: (-_harm(p), not p["offsets"], p["topic"], p["partition"]))
+    worst = sorted(
+        partitions, key=lambda p: ([-count for count in _harm(p)], not p["offsets"], p["topic"], p["partition"])
+    )
     shown = worst if verbose else worst[: rows + (len(worst) == rows + 1)]
     rest = worst[len(shown) :]
-    shown = sorted(shown, key=lambda p: (_harm(p) == 0, p["topic"], p["partition"]))
+    shown = sorted(shown, key=lambda p: (not any(_harm(p)), p["topic"], p["partition"]))
     if shown:
         page.line()
         page.table(_table(shown, len(document["sources"]) > 1, 300 if verbose else max(page.width - 60, 24)))
     if rest:
-        harmed = sum(1 for p in rest if _harm(p))
+        harmed = sum(1 for p in rest if any(_harm(p)))
         tail = f", {number(harmed)} of them damaged" if harmed else ", none of them damaged"
         page.line(f"… and {plural(len(rest), 'partition')} more{tail} (-v lists all)", "dim")
 
@@ -199,8 +203,8 @@ def _group_lines(group: Sequence[Document], several: bool, width: int) -> Iterat
     yield f"  {title}  {short(safe(where), max(width - len(title) - len(tail) - 4, 24))}{tail}", ""
     yield f"    {clipped(safe(finding['message']), width - 4)}", "dim"
     if len(group) > 1:
-        places = list(dict.fromkeys(safe(each["path"].rpartition("/")[0] or each["path"]) for each in group[1:]))
-        yield f"    also in {clipped(listed(places, 5), width - 12)}", "dim"
+        places = list(dict.fromkeys(each["path"].rpartition("/")[0] or each["path"] for each in group[1:]))
+        yield f"    also in {clipped(listed(places, 5, 28), width - 12)}", "dim"
 
 
 def hazard(document: Document) -> tuple[str, str] | None:

@@ -28,9 +28,9 @@ def plural(count: int, noun: str) -> str:
     return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
-    """A, b, c and 4 more."""
-    shown = ", ".join(safe(name) for name in names[:most])
+def listed(names: Sequence[str], most: int = 3, width: int = 48) -> str:
+    """A, b, c and 4 more; each name in at most ``width`` characters."""
+    shown = ", ".join(short(safe(name), width) for name in names[:most])
     return f"{shown} and {number(len(names) - most)} more" if len(names) > most else shown
 
 
