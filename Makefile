@@ -37,5 +37,10 @@ lint: env
 	$(BIN)/codespell
 	$(BIN)/validate-pyproject pyproject.toml
 
+docs: env
+	$(BIN)/python -m kafka_salvage.cli.document > docs/cli.md
+	$(BIN)/python -m kafka_salvage.wire.document > docs/format.md
+	$(BIN)/python -m tests.support.capture
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

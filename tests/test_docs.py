@@ -7,10 +7,43 @@ from pathlib import Path
 
 from kafka_salvage.cli import document
 from kafka_salvage.cli.main import group
+from tests.support import capture
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-CONTRACT = ["crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "bad-attributes", "torn-tail", "zero-fill", "garbage", "offset-gap", "offset-overlap", "offset-backwards", "offset-repaired", "epoch-repaired", "epoch-backwards", "embedded-batch", "uncorroborated", "record-malformed", "count-mismatch", "inflate-failed", "inflate-limit", "codec-missing", "index-disagrees", "index-missing", "time-index-disagrees", "txn-index-disagrees", "snapshot-corrupt", "checkpoint-corrupt", "segment-missing", "name-disagrees", "foreign-format", "unreadable"]
+CONTRACT = [
+    "crc-mismatch",
+    "length-past-end",
+    "length-too-small",
+    "bad-magic",
+    "bad-attributes",
+    "torn-tail",
+    "zero-fill",
+    "garbage",
+    "offset-gap",
+    "offset-overlap",
+    "offset-backwards",
+    "offset-repaired",
+    "epoch-repaired",
+    "epoch-backwards",
+    "embedded-batch",
+    "uncorroborated",
+    "record-malformed",
+    "count-mismatch",
+    "inflate-failed",
+    "inflate-limit",
+    "codec-missing",
+    "index-disagrees",
+    "index-missing",
+    "time-index-disagrees",
+    "txn-index-disagrees",
+    "snapshot-corrupt",
+    "checkpoint-corrupt",
+    "segment-missing",
+    "name-disagrees",
+    "foreign-format",
+    "unreadable",
+]
 
 
 def _described() -> set[str]:
@@ -49,3 +82,7 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_the_capture_in_the_readme_is_what_the_command_prints() -> None:
+    assert capture.shown() == capture.capture()
