@@ -20,10 +20,10 @@ import orjson
 from aiokafka.record import MemoryRecords
 
 from benchmarks.timing import Options, Result, interleaved
+from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.records import RecordTable, decode
-from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.files import FileSource
-from kafka_salvage.vector.text import Room, jsonl_lines
+from kafka_salvage.vector.text import jsonl_lines
 from tests.support.build import Rec, v2_batch
 
 START = 1_700_000_000_000
@@ -40,8 +40,8 @@ def tables(path: Path) -> Iterator[RecordTable]:
     """Our way: walk with CRC, decode."""
     source = FileSource(path, "benchmark")
     try:
-        for block in walk(source):
-            for made in decode(source, block.batches):
+        for block in walk_held(source):
+            for made in decode(source, block.batches, held=block.held):
                 assert not made.detail
                 yield made.table
     finally:
@@ -73,10 +73,10 @@ def theirs(data: bytes) -> int:
 
 def our_lines(path: Path) -> int:
     """Records rendered as lines."""
-    count, room = 0, Room()
+    count = 0
     for table in tables(path):
         b, zeros = table.batches, np.zeros(len(table.batches), np.uint8)
-        jsonl_lines(
+        for _ in jsonl_lines(
             table,
             topic=b'"orders"',
             partition=0,
@@ -89,8 +89,8 @@ def our_lines(path: Path) -> int:
             verdict=zeros,
             transaction=zeros,
             verdicts=[b"intact"],
-            room=room,
-        )
+        ):
+            pass
         count += len(table)
     return count
 

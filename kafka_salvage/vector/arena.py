@@ -21,10 +21,10 @@ I64 = npt.NDArray[np.int64]
 SLACK = 64
 """Bytes behind every lease that kernels may read, and write garbage to."""
 SMALLEST, LARGEST = 16, 23
-"""Kept sizes are powers of two between these, bytes; together at most 36 MiB wait."""
+"""Kept sizes are powers of two between these, bytes; together at most 44 MiB wait."""
 _ALIGNMENT = 4096
 _Memory = tuple[U8, int]
-_waiting: dict[int, deque[_Memory]] = {n: deque(maxlen=4 if n <= 20 else 2) for n in range(SMALLEST, LARGEST + 1)}
+_waiting: dict[int, deque[_Memory]] = {n: deque(maxlen=8 if n <= 20 else 2) for n in range(SMALLEST, LARGEST + 1)}
 
 
 class _Lease:

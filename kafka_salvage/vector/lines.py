@@ -10,6 +10,7 @@ from kafka_salvage.vector.base64 import encode
 from kafka_salvage.vector.cache import inner, kernel, outlined
 from kafka_salvage.vector.digits import digits
 from kafka_salvage.vector.pointers import (
+    copy,
     embedded,
     load_i8,
     load_i64,
@@ -65,12 +66,19 @@ class Slot(IntEnum):
     STAMPS = 12
     VERDICT_TEXT = 13
     END_TEXT = 14
-    COLUMNS = 15
+    SHOWN = 15
+    """1: rows of a listing instead of a rescue's lines (see `text`)."""
+    BETWEEN = 16
+    """Address of text that goes before the first record of each batch, all of it together."""
+    BETWEEN_AT = 17
+    """Address of int64, one more than batches: where the text of each begins in it."""
+    COLUMNS = 18
 
 
 PARAMETERS = Slot.COLUMNS + len(COLUMN_SLOTS)
 COUNT, BATCHES, HEADERS, VERDICTS, TRANSACTIONS = range(5)
-UTF8, DATA, DATA_SIZE, HEAD, HEAD_SIZE, MIDDLE, MIDDLE_SIZE, STAMPS, VERDICT_TEXT, END_TEXT, COLUMNS = range(5, 16)
+UTF8, DATA, DATA_SIZE, HEAD, HEAD_SIZE, MIDDLE, MIDDLE_SIZE, STAMPS, VERDICT_TEXT, END_TEXT = range(5, 15)
+SHOWN, BETWEEN, BETWEEN_AT, COLUMNS = range(15, 19)
 (
     AT_POSITION,
     AT_LEADER_EPOCH,
@@ -106,9 +114,12 @@ _HEADER_KEY = embedded(b'{"key":'.ljust(64))
 _PRODUCER_ID = embedded(b',"producerId":'.ljust(64))
 _PRODUCER_EPOCH = embedded(b',"producerEpoch":'.ljust(64))
 _SEQUENCE = embedded(b',"sequence":'.ljust(64))
+_POSITION = embedded(b',"position":'.ljust(64))
+_KEY = embedded(b',"key":'.ljust(64))
 _WRAPPED = embedded(b'{"base64":"'.ljust(64))
 NULL = int.from_bytes(b"null", "little")
 END_WRAPPED = int.from_bytes(b'"}', "little")
+END_ROW = int.from_bytes(b"}\n", "little")
 QUOTE, COMMA, CLOSE_LIST, CLOSE = 0x22, 0x2C, 0x5D, 0x7D
 
 
@@ -267,6 +278,24 @@ def _provenance(p: int, target: int, batch: int) -> int:
     return target + 12
 
 
+@outlined
+def _numbered(p: int, target: int, row: int) -> int:
+    """What a row of a listing has between time and key."""
+    _paste_32(target, _SEQUENCE())
+    target = digits(target + 12, _i32(load_i64(p + 8 * AT_SEQUENCE) + 4 * row))
+    batch = _i32(load_i64(p + 8 * AT_BATCH) + 4 * row)
+    _paste_32(target, _POSITION())
+    return digits(target + 12, load_i64(load_i64(p + 8 * AT_POSITION) + 8 * batch))
+
+
+@inner
+def _between(p: int, batch: int, told: int) -> int:
+    """Bytes of the text that goes before the first record of ``batch``, that of batches without records included."""
+    if load_i64(p + 8 * SHOWN) == 0 or batch < told:
+        return 0
+    return load_i64(load_i64(p + 8 * BETWEEN_AT) + 8 * batch + 8) - load_i64(load_i64(p + 8 * BETWEEN_AT) + 8 * told)
+
+
 @inner
 def _front(p: int, target: int, row: int) -> int:
     """A line from its beginning to the end of its headers."""
@@ -282,6 +311,10 @@ def _front(p: int, target: int, row: int) -> int:
     else:
         target = digits(target, load_i64(load_i64(p + 8 * AT_TIMESTAMP) + 8 * row))
     target = _slot(target, load_i64(p + 8 * STAMPS), kind + 1)
+    if load_i64(p + 8 * SHOWN):
+        target = _numbered(p, target, row)
+    _paste_32(target, _KEY())
+    target += 7
     origin = data + load_i64(load_i64(p + 8 * AT_KEY_START) + 8 * row)
     target = _field(target, origin, _i32(load_i64(p + 8 * AT_KEY_SIZE) + 4 * row), utf8)
     _paste_32(target, _VALUE())
@@ -297,6 +330,13 @@ def _front(p: int, target: int, row: int) -> int:
     return target + 1
 
 
+@inner
+def _back(p: int, target: int, row: int, batch: int) -> int:
+    """A line's sequence, transaction and end, behind what is the same in the whole batch."""
+    target = digits(target, _i32(load_i64(p + 8 * AT_SEQUENCE) + 4 * row))
+    return _slot(target, load_i64(p + 8 * END_TEXT), load_u8(load_i64(p + 8 * AT_TRANSACTION) + batch))
+
+
 @kernel
 def render(p: int, out: int, room: int, state: int) -> int:
     """Renders lines from ``state`` on: 0 when all are done, 1 when more room is needed, -1 when a record points outside.
@@ -305,28 +345,38 @@ def render(p: int, out: int, room: int, state: int) -> int:
         p: address of the parameters, see `Slot`.
         out: address of the text.
         room: bytes at ``out``; 64 bytes of slack follow.
-        state: int64[3]: next record, bytes so far, bytes that the next line may need; updated.
+        state: int64[4]: next record, bytes so far, bytes that the next line may need, batches whose text went before;
+            updated.
     """
-    row, place = load_i64(state), load_i64(state + 8)
-    count = load_i64(p)
+    row, place, told = load_i64(state), load_i64(state + 8), load_i64(state + 24)
+    count, shown = load_i64(p), load_i64(p + 8 * SHOWN)
     status, last, again, again_size = 0, -1, 0, 0
     while row < count:
         need = _need(p, row)
-        if need < 0 or need > room - place:
-            status = -1 if need < 0 else 1
-            store_64(state + 16, need)
-            break
         batch = _i32(load_i64(p + 8 * AT_BATCH) + 4 * row)
+        before = _between(p, batch, told) if need >= 0 else 0
+        if need < 0 or need + before > room - place:
+            status = -1 if need < 0 else 1
+            store_64(state + 16, need + before)
+            break
+        if before > 0:
+            copy(out + place, load_i64(p + 8 * BETWEEN) + load_i64(load_i64(p + 8 * BETWEEN_AT) + 8 * told), before)
+            place += before
+        told = max(told, batch + 1)
         target = _front(p, out + place, row)
-        if batch == last:
-            _paste(target, again, again_size)
+        if shown:
+            store_16(target, END_ROW)
+            target += 2
         else:
-            again_size = _provenance(p, target, batch) - target
-        last, again = batch, target
-        target = digits(target + again_size, _i32(load_i64(p + 8 * AT_SEQUENCE) + 4 * row))
-        target = _slot(target, load_i64(p + 8 * END_TEXT), load_u8(load_i64(p + 8 * AT_TRANSACTION) + batch))
+            if batch == last:
+                _paste(target, again, again_size)
+            else:
+                again_size = _provenance(p, target, batch) - target
+            last, again = batch, target
+            target = _back(p, target + again_size, row, batch)
         place = target - out
         row += 1
     store_64(state, row)
     store_64(state + 8, place)
+    store_64(state + 24, told)
     return status

@@ -1,32 +1,39 @@
-"""Text: records as JSON Lines, rendered by one kernel from columns into one buffer.
+"""Text: records as JSON Lines, rendered by one kernel from columns, in pieces of leased memory.
 
 Strategy: what is the same in every line is rendered once by the caller (topic, partition, source, file); what is the same in
 every record of a batch is copied from the line before. Before a line is begun, the most bytes it may need are compared with
-the room that is left: the kernel stops there and asks for more. Every start and size is checked against its buffer first.
+the room that is left: the piece ends there and the next one begins. Every start and size is checked against its buffer first.
 
-The line, in this key order::
+The line of a rescue, in this key order::
 
     {"topic","partition","offset","timestamp","timestampType","key","value","headers",
      "_salvage":{"source","file","position","verdict","leaderEpoch","producerId","producerEpoch","sequence","transaction"}}
+
+The row of a listing, between texts that the caller has for batches::
+
+    {"type","file","offset","timestamp","timestampType","sequence","position","key","value","headers"}
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from kafka_salvage.errors import InvariantError
+from kafka_salvage.vector.arena import lease
 from kafka_salvage.vector.columns import I8, I32, I64, U8
 from kafka_salvage.vector.lines import COLUMN_SLOTS, PARAMETERS, Slot, render
-from kafka_salvage.vector.pointers import address_of, aligned_buffer
+from kafka_salvage.vector.pointers import address_of
 
 TRANSACTIONS = (b"none", b"committed", b"aborted", b"open", b"unknown")
 """What `transaction` codes stand for, unless told otherwise."""
 SLOT = 64
 """Bytes of one prepared piece of text: at most 48 of text, its length in the last eight."""
+PIECE = 1 << 20
+"""Bytes of text in a piece; a longer line is one by itself."""
 _TYPES = (b"NoTimestampType", b"CreateTime", b"LogAppendTime")
 
 
@@ -109,13 +116,6 @@ class Records(Protocol):
         ...
 
 
-class Room:
-    """Memory for the text, kept from call to call: ``jsonl_lines(…, room=room)``."""
-
-    def __init__(self) -> None:
-        self.buffer: U8 = np.empty(0, np.uint8)
-
-
 def _slots(texts: Sequence[bytes]) -> U8:
     """Texts in slots of equal size, each with its length at the end."""
     table = np.zeros((len(texts), SLOT), np.uint8)
@@ -150,14 +150,12 @@ def jsonl_lines(
     transaction: npt.ArrayLike,
     verdicts: Sequence[bytes],
     transactions: Sequence[bytes] = TRANSACTIONS,
-    batch: npt.ArrayLike | None = None,
     utf8: bool = False,
-    room: Room | None = None,
-) -> U8:
-    """JSON Lines of all records, each with its line feed.
+    piece: int = PIECE,
+) -> Iterator[U8]:
+    """JSON Lines of all records, each with its line feed, in pieces of whole lines.
 
-    The six columns of provenance have one entry per *batch*: record i takes row ``records.batch[i]``. To give them per record
-    instead, pass ``batch=numpy.arange(n)``.
+    The six columns of provenance have one entry per *batch*: record i takes row ``records.batch[i]``.
 
     Args:
         records: columns of n records (a `RecordTable` fits).
@@ -173,94 +171,149 @@ def jsonl_lines(
         transaction: index into ``transactions`` (uint8).
         verdicts: names of the verdicts, plain ASCII.
         transactions: names of the transaction states, plain ASCII.
-        batch: rows to use instead of ``records.batch``.
         utf8: write values and keys that are UTF-8 as plain strings, others as ``{"base64": …}``.
-        room: memory to use again (fresh memory costs as much as the rendering); its last text is overwritten.
+        piece: bytes of text in a piece.
 
-    Returns:
-        The text's bytes; with ``room`` they last until its next use.
+    Yields:
+        Text; its memory is its own until the last view of it is gone.
 
     Raises:
         InvariantError: a column points outside its buffer.
     """
-    count = len(records.offset)
-    if not count:
-        return np.empty(0, np.uint8)
-    head = _padded(b'{"topic":%b,"partition":%d,"offset":' % (topic, partition))
-    middle = _padded(b',"_salvage":{"source":%b,"file":%b,"position":' % (source, file))
-    stamps = _slots([b',"timestampType":"%b","key":' % name for name in _TYPES])
-    named = _slots([b',"verdict":"%b","leaderEpoch":' % name for name in verdicts])
-    ends = _slots([b',"transaction":"%b"}}\n' % name for name in transactions])
-    columns: dict[str, npt.NDArray[Any]] = {
-        "position": _column(position, np.int64),
-        "leader_epoch": _column(leader_epoch, np.int32),
-        "producer_id": _column(producer_id, np.int64),
-        "producer_epoch": _column(producer_epoch, np.int16),
-        "verdict": _column(verdict, np.uint8),
-        "transaction": _column(transaction, np.uint8),
-        "batch": _column(records.batch if batch is None else batch, np.int32),
+    head = b'{"topic":%b,"partition":%d,"offset":' % (topic, partition)
+    middle = b',"_salvage":{"source":%b,"file":%b,"position":' % (source, file)
+    per_batch: dict[str, npt.ArrayLike] = {
+        "position": position,
+        "leader_epoch": leader_epoch,
+        "producer_id": producer_id,
+        "producer_epoch": producer_epoch,
+        "verdict": verdict,
+        "transaction": transaction,
     }
-    for name, kind in COLUMN_SLOTS.items():
-        if name not in columns:
-            columns[name] = _column(getattr(records, name), kind)
-    batches = {
-        len(columns[n]) for n in ("position", "leader_epoch", "producer_id", "producer_epoch", "verdict", "transaction")
-    }
-    heights = {len(columns[n]) for n in COLUMN_SLOTS if n in _PER_RECORD}
-    headers = {len(columns[n]) for n in COLUMN_SLOTS if n in _PER_HEADER}
-    if len(batches) != 1 or heights != {count} or len(headers) != 1 or len(columns["header_first"]) != count + 1:
-        raise InvariantError("columns of different lengths", stage="jsonl")
-    data = np.ascontiguousarray(records.data)
-    parameters = np.zeros(PARAMETERS, np.int64)
-    for slot, value in {
-        Slot.COUNT: count,
-        Slot.BATCHES: batches.pop(),
-        Slot.HEADERS: headers.pop(),
-        Slot.VERDICTS: len(verdicts),
-        Slot.TRANSACTIONS: len(transactions),
-        Slot.UTF8: int(utf8),
-        Slot.DATA: address_of(data),
-        Slot.DATA_SIZE: len(data),
-        Slot.HEAD: address_of(head),
-        Slot.HEAD_SIZE: len(head) - SLOT,
-        Slot.MIDDLE: address_of(middle),
-        Slot.MIDDLE_SIZE: len(middle) - SLOT,
-        Slot.STAMPS: address_of(stamps),
-        Slot.VERDICT_TEXT: address_of(named),
-        Slot.END_TEXT: address_of(ends),
-    }.items():
-        parameters[slot] = value
-    for index, name in enumerate(COLUMN_SLOTS):
-        parameters[Slot.COLUMNS + index] = address_of(columns[name])
-    return _rendered(parameters, _estimate(columns, count, len(head) + len(middle)), room or Room())
+    named = [b',"verdict":"%b","leaderEpoch":' % name for name in verdicts]
+    ends = [b',"transaction":"%b"}}\n' % name for name in transactions]
+    yield from _Rendering(records, per_batch, head, middle, named, ends, utf8=utf8).pieces(piece)
 
 
+def shown_lines(
+    records: Records,
+    *,
+    file: bytes,
+    position: npt.ArrayLike,
+    between: Sequence[bytes],
+    piece: int = PIECE,
+) -> Iterator[U8]:
+    """Rows of a listing as JSON Lines: for each batch its own text, then its records, in pieces.
+
+    Args:
+        records: columns of n records, batches ascending.
+        file: rendered JSON, with its quotes.
+        position: byte of each batch in its file.
+        between: text of each batch, whole lines; also of those without records.
+        piece: bytes of text in a piece.
+
+    Yields:
+        Text; its memory is its own until the last view of it is gone.
+
+    Raises:
+        InvariantError: a column points outside its buffer.
+    """
+    nothing = np.zeros(len(between), np.uint8)
+    per_batch: dict[str, npt.ArrayLike] = dict.fromkeys(
+        ("leader_epoch", "producer_id", "producer_epoch", "verdict", "transaction"), nothing
+    )
+    rendering = _Rendering(
+        records, {"position": position} | per_batch, b'{"type":"record","file":%b,"offset":' % file, b"", [b""], [b""]
+    )
+    yield from rendering.between(between).pieces(piece)
+
+
+_PER_BATCH = ("position", "leader_epoch", "producer_id", "producer_epoch", "verdict", "transaction")
 _PER_RECORD = frozenset(
     {"batch", "offset", "timestamp", "timestamp_type", "sequence", "key_start", "key_size", "value_start", "value_size"}
 )
 _PER_HEADER = frozenset({"header_key_start", "header_key_size", "header_value_start", "header_value_size"})
 
 
-def _estimate(columns: dict[str, npt.NDArray[Any]], count: int, constant: int) -> int:
-    """Bytes that base64 text needs at most: all of it in one go."""
-    letters = 0
-    for name in ("key_size", "value_size", "header_key_size", "header_value_size"):
-        sizes = np.maximum(columns[name], 0)
-        letters += int(((sizes + 2) // 3 * 4).sum(dtype=np.int64))
-    headers = len(columns["header_key_size"])
-    return letters + count * (constant + 512) + headers * 128 + 4096
+class _Rendering:
+    """The kernel's parameters, and all that their addresses point to."""
 
+    def __init__(
+        self,
+        records: Records,
+        per_batch: dict[str, npt.ArrayLike],
+        head: bytes,
+        middle: bytes,
+        verdicts: Sequence[bytes],
+        ends: Sequence[bytes],
+        *,
+        utf8: bool = False,
+    ) -> None:
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for name, kind in COLUMN_SLOTS.items():
+            columns[name] = _column(per_batch[name] if name in per_batch else getattr(records, name), kind)
+        count = len(records.offset)
+        batches = {len(columns[name]) for name in _PER_BATCH}
+        heights = {len(columns[name]) for name in _PER_RECORD}
+        headers = {len(columns[name]) for name in _PER_HEADER}
+        if len(batches) != 1 or heights != {count} or len(headers) != 1 or len(columns["header_first"]) != count + 1:
+            raise InvariantError("columns of different lengths", stage="jsonl")
+        data = np.ascontiguousarray(records.data)
+        texts = [_padded(head), _padded(middle)]
+        slots = [_slots([b',"timestampType":"%b"' % name for name in _TYPES]), _slots(verdicts), _slots(ends)]
+        self._parameters = np.zeros(PARAMETERS, np.int64)
+        self._kept: list[Any] = [columns, data, texts, slots]
+        self._rest = b""
+        self._set(
+            {
+                Slot.COUNT: count,
+                Slot.BATCHES: batches.pop(),
+                Slot.HEADERS: headers.pop(),
+                Slot.VERDICTS: len(verdicts),
+                Slot.TRANSACTIONS: len(ends),
+                Slot.UTF8: int(utf8),
+                Slot.DATA: address_of(data),
+                Slot.DATA_SIZE: len(data),
+                Slot.HEAD: address_of(texts[0]),
+                Slot.HEAD_SIZE: len(head),
+                Slot.MIDDLE: address_of(texts[1]),
+                Slot.MIDDLE_SIZE: len(middle),
+                Slot.STAMPS: address_of(slots[0]),
+                Slot.VERDICT_TEXT: address_of(slots[1]),
+                Slot.END_TEXT: address_of(slots[2]),
+            }
+        )
+        self._parameters[Slot.COLUMNS :] = [address_of(columns[name]) for name in COLUMN_SLOTS]
 
-def _rendered(parameters: I64, size: int, room: Room) -> U8:
-    """Runs the kernel, with more room as often as it asks for it."""
-    out = room.buffer if len(room.buffer) >= size else aligned_buffer(size)
-    state = np.zeros(3, np.int64)
-    while True:
-        status = render(address_of(parameters), address_of(out), len(out), address_of(state))
-        room.buffer = out
-        if status == 0:
-            return out[: int(state[1])]
-        if status < 0:
-            raise InvariantError(f"record {int(state[0])} points outside its data", stage="jsonl")
-        out = aligned_buffer(max(2 * len(out), len(out) + int(state[2])))
-        out[: int(state[1])] = room.buffer[: int(state[1])]
+    def _set(self, values: dict[Slot, int]) -> None:
+        for slot, value in values.items():
+            self._parameters[slot] = value
+
+    def between(self, texts: Sequence[bytes]) -> _Rendering:
+        """Makes it a listing, with these texts of the batches."""
+        starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(text) for text in texts], out=starts[1:])
+        blob = _padded(b"".join(texts))
+        self._set({Slot.SHOWN: 1, Slot.BETWEEN: address_of(blob), Slot.BETWEEN_AT: address_of(starts)})
+        self._kept += [starts, blob]
+        return self
+
+    def pieces(self, size: int) -> Iterator[U8]:
+        """Runs the kernel, piece after piece."""
+        state = np.zeros(4, np.int64)
+        parameters, where = address_of(self._parameters), address_of(state)
+        status, room = 1, size
+        while status > 0:
+            out, target = lease(room)
+            state[1] = 0
+            status = render(parameters, target, room, where)
+            row, used, need, told = state.tolist()
+            if status < 0:
+                raise InvariantError(f"record {row} points outside its data", stage="jsonl")
+            room = max(size, need) if status else size
+            if used:
+                yield out[:used]
+        if self._parameters[Slot.SHOWN]:
+            starts, blob = self._kept[-2:]
+            if told < len(starts) - 1:
+                yield blob[starts[told] : starts[-1]]

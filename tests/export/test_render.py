@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_salvage.export import render
 from kafka_salvage.export.render import Renderer
 from kafka_salvage.export.sink import RecordChunk
 from kafka_salvage.plan.plan import Step
@@ -60,13 +59,12 @@ def test_lines_equal_the_reference(root: Path, contents: list[tuple[bytes | None
         assert b"".join(fast.lines(chunk)) == b"".join(plain.lines(chunk))
 
 
-def test_pieces_of_any_size_give_the_same_lines(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [1, 400, 9000])
+def test_pieces_of_any_size_give_the_same_lines(root: Path, size: int) -> None:
     build = Build().v2(200, headers=True).v2(100, codec=GZIP)
     (whole, *_rest) = chunks(root, build)
     expected = b"".join(Renderer("t", 0, "base64").lines(whole))
-    for rows, size in ((1, 1 << 20), (7, 1 << 20), (1000, 1), (1000, 200)):
-        monkeypatch.setattr(render, "ROWS", rows)
-        monkeypatch.setattr(render, "PIECE", size)
-        texts = list(Renderer("t", 0, "base64").lines(whole))
-        assert b"".join(texts) == expected
-        assert len(texts) > 5
+    texts = list(Renderer("t", 0, "base64", piece=size).lines(whole))
+    assert b"".join(texts) == expected
+    assert len(texts) > 5
+    assert all(bytes(text).endswith(b"}\n") for text in texts)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.vector.columns import HEADER_COLUMNS, RECORD_COLUMNS
-from kafka_salvage.vector.text import TRANSACTIONS, Room, jsonl_lines
+from kafka_salvage.vector.text import TRANSACTIONS, jsonl_lines, shown_lines
 
 KEYS = ["topic", "partition", "offset", "timestamp", "timestampType", "key", "value", "headers", "_salvage"]
 SALVAGE = [
@@ -87,7 +87,7 @@ def lines(table: Columns, batches: int = 5, **more: Any) -> list[str]:
         "file": b'"' + b"f" * 90 + b'"',
         "verdicts": VERDICTS,
     }
-    text = jsonl_lines(table, **(arguments | provenance(batches) | more)).tobytes()
+    text = b"".join(piece.tobytes() for piece in jsonl_lines(table, **(arguments | provenance(batches) | more)))
     assert text.endswith(b"\n") or not table.rows
     return text.decode().split("\n")[:-1]
 
@@ -205,21 +205,54 @@ def test_text_that_outgrows_the_first_buffer() -> None:
     )
 
 
-def test_memory_is_used_again_and_grows() -> None:
-    room = Room()
-    small, large = (
-        [PLAIN | {"offset": n} for n in range(3)],
-        [PLAIN | {"offset": n, "value": b"v" * 999} for n in range(99)],
+@pytest.mark.parametrize("size", [1, 700, 5000, 1 << 20])
+def test_pieces_hold_whole_lines_and_keep_their_memory(size: int) -> None:
+    rows = [PLAIN | {"batch": n // 30, "offset": n, "value": b"v" * (n % 7) * 300} for n in range(99)]
+    arguments: dict[str, Any] = {
+        "topic": b'"t"',
+        "partition": 1,
+        "source": b'"s"',
+        "file": b'"f"',
+        "verdicts": VERDICTS,
+    }
+    pieces = list(jsonl_lines(Columns(rows), piece=size, **arguments, **provenance(5)))
+    texts = [piece.tobytes() for piece in pieces]
+    assert all(text.endswith(b"\n") for text in texts)
+    assert max(len(text) for text in texts) <= max(size, 5000)
+    assert size > 1 or len(texts) == 99
+    assert size < 1 << 20 or len(texts) == 1
+    read = [json.loads(line) for line in b"".join(texts).splitlines()]
+    assert [line["offset"] for line in read] == list(range(99))
+    assert [line["_salvage"]["position"] for line in read] == [n // 30 * 4_000_000_000 for n in range(99)]
+
+
+@given(st.lists(row, max_size=8), st.sampled_from((1, 900, 1 << 20)))
+def test_a_listing_has_each_batch_before_its_records(rows: list[dict[str, Any]], size: int) -> None:
+    rows = sorted(rows, key=lambda r: int(r["batch"]))
+    between = [b'{"batch":%d}\n' % n * (n % 3) for n in range(5)]
+    pieces = shown_lines(
+        Columns(rows), file=b'"a/b"', position=np.arange(5) * 9_000_000_000, between=between, piece=size
     )
-    for rows in (small, large, small):
-        assert [json.loads(line)["offset"] for line in lines(Columns(rows), room=room)] == [r["offset"] for r in rows]
-    assert len(room.buffer) > 99 * 1332
-
-
-def test_rows_of_provenance_may_be_given_by_record() -> None:
-    rows = [PLAIN | {"batch": 4, "offset": n} for n in range(5)]
-    got = lines(Columns(rows), batch=np.arange(5))
-    assert [json.loads(line)["_salvage"]["position"] for line in got] == [n * 4_000_000_000 for n in range(5)]
+    got = b"".join(piece.tobytes() for piece in pieces)
+    wanted, told = b"", 0
+    for r in rows:
+        wanted += b"".join(between[told : r["batch"] + 1])
+        told = max(told, r["batch"] + 1)
+        plain = expected(r, False)
+        line = {
+            "type": "record",
+            "file": "a/b",
+            "offset": r["offset"],
+            "timestamp": plain["timestamp"],
+            "timestampType": plain["timestampType"],
+            "sequence": r["sequence"],
+            "position": r["batch"] * 9_000_000_000,
+            "key": plain["key"],
+            "value": plain["value"],
+            "headers": plain["headers"],
+        }
+        wanted += json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    assert got == wanted + b"".join(between[told:])
 
 
 @pytest.mark.parametrize(
