@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kafka_salvage.vector import summing
-from kafka_salvage.vector.cache import inner, kernel
+from kafka_salvage.vector.cache import inner, kernel, outlined
 from kafka_salvage.vector.pointers import address_of
 from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, ZLIB, Polynomial
 from kafka_salvage.vector.target import available, crc_variant, target
@@ -62,6 +62,18 @@ def _chosen(
 
 castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, _castagnoli_table, castagnoli_move)
 zlib_add, zlib_of = _chosen(ZLIB, _zlib_table, zlib_move)
+
+
+@outlined
+def castagnoli_apart(address: int, size: int) -> int:
+    """`castagnoli_of`, called instead of inlined: for places that are not the hottest, which compile faster then."""
+    return castagnoli_of(address, size)
+
+
+@outlined
+def zlib_apart(address: int, size: int) -> int:
+    """`zlib_of`, called instead of inlined."""
+    return zlib_of(address, size)
 
 
 @kernel

@@ -13,7 +13,7 @@ the file alone, never on windows, blocks or where a walk began:
 from __future__ import annotations
 
 from kafka_salvage.vector.cache import inner
-from kafka_salvage.vector.crc import castagnoli_of, zlib_of
+from kafka_salvage.vector.crc import castagnoli_of, zlib_apart
 from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, least_length
 from kafka_salvage.vector.pointers import (
     load_be16,
@@ -137,7 +137,7 @@ def _extend_legacy(
             if time < 0:
                 break
             low, high = min(low, time), max(high, time)
-        if zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY) != load_beu32(header + 12):
+        if zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY) != load_beu32(header + 12):
             break
         following += 1
         position += size

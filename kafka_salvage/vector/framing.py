@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
-from kafka_salvage.vector.crc import castagnoli_add, castagnoli_of, zlib_add, zlib_of
+from kafka_salvage.vector.crc import castagnoli_add, castagnoli_apart, zlib_add, zlib_apart
 from kafka_salvage.vector.folding import extend
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
@@ -179,10 +179,10 @@ def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
             elif outcome == _NEXT:
                 if load_i8(header + 16) == 2:
                     stored = load_beu32(header + 17)
-                    computed = castagnoli_of(header + COVERED_V2, size - COVERED_V2)
+                    computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
                 else:
                     stored = load_beu32(header + 12)
-                    computed = zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
+                    computed = zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY)
                 if stored == computed:
                     write_row(header, position, block, capacity, rows)
                     if counts != 0:
