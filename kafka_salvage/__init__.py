@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafka_salvage.api import check, open_segment, records, salvage, show
+    from kafka_salvage.api import check, compare, groups, open_segment, records, salvage, show
     from kafka_salvage.errors import (
         DestinationError,
         InvariantError,
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
         SalvageError,
         SourceError,
     )
-    from kafka_salvage.export.arrow import to_arrow
+    from kafka_salvage.export.arrow_columns import to_arrow
     from kafka_salvage.export.receipt import Receipt
+    from kafka_salvage.integrity.comparison import Comparison
     from kafka_salvage.integrity.report import IntegrityReport
+    from kafka_salvage.metadata.positions import GroupPositions
     from kafka_salvage.scan.batches import BatchTable
     from kafka_salvage.scan.records import RecordTable
 
@@ -28,7 +30,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BatchTable": "kafka_salvage.scan.batches",
+    "Comparison": "kafka_salvage.integrity.comparison",
     "DestinationError": "kafka_salvage.errors",
+    "GroupPositions": "kafka_salvage.metadata.positions",
     "IntegrityReport": "kafka_salvage.integrity.report",
     "InvariantError": "kafka_salvage.errors",
     "MissingExtraError": "kafka_salvage.errors",
@@ -38,16 +42,20 @@ _HOMES = {
     "SalvageError": "kafka_salvage.errors",
     "SourceError": "kafka_salvage.errors",
     "check": "kafka_salvage.api",
+    "compare": "kafka_salvage.api",
+    "groups": "kafka_salvage.api",
     "open_segment": "kafka_salvage.api",
     "records": "kafka_salvage.api",
     "salvage": "kafka_salvage.api",
     "show": "kafka_salvage.api",
-    "to_arrow": "kafka_salvage.export.arrow",
+    "to_arrow": "kafka_salvage.export.arrow_columns",
 }
 
 __all__ = [
     "BatchTable",
+    "Comparison",
     "DestinationError",
+    "GroupPositions",
     "IntegrityReport",
     "InvariantError",
     "MissingExtraError",
@@ -57,6 +65,8 @@ __all__ = [
     "SalvageError",
     "SourceError",
     "check",
+    "compare",
+    "groups",
     "open_segment",
     "records",
     "salvage",

@@ -19,6 +19,7 @@ from kafka_salvage.export.receipt import Receipt
 from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
 from kafka_salvage.integrity import listing
+from kafka_salvage.integrity.comparison import Comparison, compare_plans
 from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
@@ -184,6 +185,33 @@ def groups(
 
     wanted = [group] if isinstance(group, str) else group
     return group_positions(inventory, policy, survey, wanted, _limits(flags))
+
+
+def compare(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    outputs: Sequence[str | os.PathLike[str]] = (),
+    **flags: Unpack[Flags],
+) -> Comparison:
+    """What can be recovered from one copy and not from another, per partition; writes nothing.
+
+    Args:
+        a: one side: a log dir, a tree of them, a partition directory or a segment file.
+        b: the other.
+        outputs: places that the caller will write to; refused, before any work, when they lie inside a side.
+        **flags: see `Flags`.
+
+    Raises:
+        RequestError: as in `check`.
+        SourceError: bytes that were checked could not be read again.
+    """
+    inventories = [take_inventory(_listed(side)) for side in (a, b)]
+    for inventory in inventories:
+        for output in outputs:
+            refuse_output(inventory, Path(output))
+    one, other = (_plan_of(inventory, False, flags) for inventory in inventories)
+    return compare_plans(one, other, limits=_limits(flags), jobs=flags.get("jobs") or engine.default_jobs())
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:

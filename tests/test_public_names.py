@@ -7,8 +7,9 @@ import inspect
 import kafka_salvage
 
 NAMES = [
-    "BatchTable", "DestinationError", "IntegrityReport", "InvariantError", "MissingExtraError", "Receipt", "RecordTable",
-    "RequestError", "SalvageError", "SourceError", "check", "open_segment", "records", "salvage", "show", "to_arrow",
+    "BatchTable", "Comparison", "DestinationError", "GroupPositions", "IntegrityReport", "InvariantError", "MissingExtraError",
+    "Receipt", "RecordTable", "RequestError", "SalvageError", "SourceError", "check", "compare", "groups", "open_segment",
+    "records", "salvage", "show", "to_arrow",
 ]  # fmt: skip
 
 

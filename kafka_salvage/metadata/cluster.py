@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kafka_salvage.metadata.image import ClusterImage
-from kafka_salvage.metadata.reading import Stretch, joined, reach_of, tables_of
+from kafka_salvage.metadata.reading import Stretch, by_reach, joined, tables_of
 from kafka_salvage.metadata.replay import BROKER, Replay
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.regions.context import SurveyOptions
@@ -83,9 +83,9 @@ def _image(cluster: str | None, copies: Sequence[ReplicaSurvey], limits: Limits)
     if replay.discard():
         notes.append("the log ends inside a metadata transaction; what it would have changed is left out")
     notes += [f"offsets {low}..{high - 1} of the metadata log are in no file that is here" for low, high in gaps]
-    sources = sorted({f"{s.replica.source}:{s.replica.path}" for s in copies}, key=str)
-    leading = max(copies, key=lambda s: (reach_of(s), s.replica.source, s.replica.path)).replica
-    notes.insert(0, f"{len(sources)} copies of the metadata log; {leading.source}:{leading.path} reaches furthest")
+    leading = by_reach(copies)[0].replica
+    count = f"{len(copies)} copies" if len(copies) > 1 else "one copy"
+    notes.insert(0, f"{count} of the metadata log; {leading.source}:{leading.path} reaches furthest")
     return _made(cluster, replay, max([end, *([ground.stop] if ground else [])]), gaps, notes)
 
 

@@ -31,6 +31,11 @@ def reach_of(survey: ReplicaSurvey) -> tuple[int, int]:
     return int(last.leader_epoch[row]), int(last.next_offset[row])
 
 
+def by_reach(copies: Iterable[ReplicaSurvey]) -> list[ReplicaSurvey]:
+    """The most up to date copy first; ties by name."""
+    return sorted(copies, key=lambda s: (tuple(-n for n in reach_of(s)), s.replica.source, s.replica.path))
+
+
 def joined(copies: Iterable[ReplicaSurvey], *, compacted: bool) -> list[Piece]:
     """Believed batches of all copies as one line: the most up to date copy first, the others where it has gaps.
 
@@ -39,7 +44,7 @@ def joined(copies: Iterable[ReplicaSurvey], *, compacted: bool) -> list[Piece]:
         compacted: gaps between batches mean nothing.
     """
     timeline = Timeline(read_edges)
-    for survey in sorted(copies, key=lambda s: (tuple(-n for n in reach_of(s)), s.replica.source, s.replica.path)):
+    for survey in by_reach(copies):
         own = [segment for segment in survey.segments if segment.segment.suffix is Suffix.NONE]
         timeline.place(piece for segment in own for piece in pieces_of(survey, segment, compacted))
     return timeline.pieces
