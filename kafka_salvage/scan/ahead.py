@@ -23,8 +23,9 @@ from kafka_salvage.source.source import Source
 PART = 32 << 20
 MOST_AHEAD = 8
 """Parts walked and not yet asked for."""
-_WINDOWS = (16 << 10, 128 << 10, 1 << 20)
-"""Bytes looked through for a batch to begin with: a few at first, since most batches are small."""
+_WINDOWS = ((16 << 10, 64 << 10), (128 << 10, 512 << 10), (1 << 20, 4 << 20))
+"""Bytes looked through for a batch to begin with, and how far one may reach: little at first, since most batches are small, and
+what claims to be large is mostly no batch but must be summed all the same."""
 
 
 Notes = tuple[I64, I64]
@@ -135,8 +136,9 @@ class Ahead:
         running = RangeCrc(self._source, low, until)
         windows = list(_WINDOWS)
         while low < until:
-            high = min(low + (windows.pop(0) if len(windows) > 1 else windows[0]), until)
-            found = find_candidates(self._source, low, high, until, self._sanity, running=running).batches
+            size, reach = windows.pop(0) if len(windows) > 1 else windows[0]
+            high, end = min(low + size, until), min(low + reach, until)
+            found = find_candidates(self._source, low, high, end, self._sanity, running=running).batches
             if len(found):
                 touch = np.flatnonzero(np.isin(found.stop, found.position))
                 first = int(found.position[touch[0] if len(touch) else 0])
