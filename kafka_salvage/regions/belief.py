@@ -21,6 +21,8 @@ from kafka_salvage.regions.ground import Ground, Lead
 from kafka_salvage.regions.hosts import Hosts
 from kafka_salvage.scan.batches import BatchTable
 
+HEADERS = (26, 34, 61)
+"""Bytes of the header of a message of magic 0 and 1, its empty key and value included, and of a v2 batch."""
 LONE_DAMAGE = 26
 """A lone 0/1 message that ends the data needs fewer bytes of damage before it: no message header fits into them."""
 _MOST_STEPS = 64
@@ -189,13 +191,23 @@ class Belief:
         return chain.start - damage_start < LONE_DAMAGE or self.edge(chain)[0] > left.offset
 
     def fits_between(self, chain: Chain, left: Side, right: Side | None, ceiling: int | None) -> Why:
-        """Rule 3 (iv)."""
-        if right is None and len(chain) < 2:
-            return Why.OPEN
+        """Rule 3 (iv).
+
+        A host needs room for its header, and so does a batch that was lost: a chain so near behind its left neighbour that
+        no header fits between is nobody's payload; offsets that are free where no header fits are no sign of a loss.
+        """
         first, following = self.edge(chain)
-        if first == left.offset or (right is not None and following == right.offset):
+        header = HEADERS[int(chain.batches.magic.min())]
+        near = chain.start - left.position < HEADERS[0] and first == left.offset
+        if right is None and len(chain) < 2 and not near:
+            return Why.OPEN
+        if not near and (first == left.offset or (right is not None and following == right.offset)):
             return Why.EMBEDDED
         if first < left.offset or (right is not None and following > right.offset):
+            return Why.OPEN
+        if not near and chain.start - left.position < header:
+            return Why.OPEN
+        if right is not None and following < right.offset and right.position - chain.end < header:
             return Why.OPEN
         if ceiling is not None and following > ceiling:
             return Why.OPEN
