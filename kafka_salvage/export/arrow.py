@@ -1,146 +1,64 @@
-"""Arrow tables: Spark's columns of a Kafka source, then where each record was found."""
+"""ArrowSink: an Arrow IPC file per line, to be mapped into memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
-from kafka_salvage.errors import MissingExtraError
-from kafka_salvage.scan.batches import I32, I64
-from kafka_salvage.scan.records import RecordTable
-from kafka_salvage.vector.gather import gather
+from kafka_salvage.export.blocks import BLOCK, SCHEMA, Blocks, Facts, StagedStream
+from kafka_salvage.export.lines import Line
+from kafka_salvage.export.places import encode
+from kafka_salvage.export.receipt import Written
+from kafka_salvage.export.sink import RecordChunk, Setting
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-INSTALL = "pip install 'kafka-salvage[parquet]'"
-FIRST_MS, LAST_MS = -62135596800000, 253402300799999
-"""Years 0001 to 9999: readers fail on timestamps outside."""
-_NARROW = (1 << 31) - 1
+NAME = "arrow"
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError("Arrow tables need pyarrow, which is not installed.", install=INSTALL) from error
-    return pyarrow
+class ArrowSink:
+    """`arrow`: a file per line."""
+
+    def record_writer(self, line: Line, setting: Setting) -> ArrowWriter:
+        """A writer."""
+        return ArrowWriter(line, setting)
 
 
-def _bitmap(pa: Any, valid: npt.NDArray[np.bool_]) -> Any:
-    return None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+class ArrowWriter:
+    """Writes the records of one line; a line without records gives no file.
 
-
-def _binary(pa: Any, data: npt.NDArray[np.uint8], start: I64, size: I32, *, text: bool = False) -> Any:
-    """A binary (or, told to, string) column; large when 32-bit offsets cannot reach."""
-    values, offsets = gather(data, start, size)
-    valid = size >= 0
-    large = int(offsets[-1]) > _NARROW
-    kind = (pa.large_string() if large else pa.string()) if text else (pa.large_binary() if large else pa.binary())
-    places = pa.py_buffer(offsets if large else offsets.astype(np.int32))
-    buffers = [_bitmap(pa, valid), places, pa.py_buffer(values)]
-    return pa.Array.from_buffers(kind, len(size), buffers, null_count=int(len(size) - valid.sum()))
-
-
-def _utf8(binary: Any) -> npt.NDArray[np.bool_]:
-    """Which header keys are UTF-8; one look at the whole column decides the common case."""
-    try:
-        bytes(binary.buffers()[2] or b"").decode("utf-8", "strict")
-    except UnicodeDecodeError:
-        pass
-    else:
-        wide = str(binary.type).startswith("large")
-        starts = np.frombuffer(binary.buffers()[1], np.int64 if wide else np.int32).astype(np.int64)
-        body = np.frombuffer(binary.buffers()[2] or b"", np.uint8)
-        first = starts[:-1][starts[:-1] < starts[1:]]
-        if not ((body[first] & 0xC0) == 0x80).any():  # no key begins inside a character
-            return np.ones(len(binary), np.bool_)
-    good = np.ones(len(binary), np.bool_)
-    for row, key in enumerate(binary.to_pylist()):
-        try:
-            key.decode("utf-8", "strict")
-        except UnicodeDecodeError:
-            good[row] = False
-    return good
-
-
-def _headers(pa: Any, table: RecordTable) -> tuple[Any, Any]:
-    """(headers column, raw keys of records that have a header key which is not UTF-8)."""
-    raw = _binary(pa, table.data, table.header_key_start, table.header_key_size)
-    good = _utf8(raw)
-    size = np.where(good, table.header_key_size, -1).astype(np.int32)
-    keys = _binary(pa, table.data, table.header_key_start, size, text=True)
-    values = _binary(pa, table.data, table.header_value_start, table.header_value_size)
-    pairs = pa.StructArray.from_arrays([keys, values], names=["key", "value"])
-    first = pa.array(table.header_first.astype(np.int32))
-    headers = pa.ListArray.from_arrays(first, pairs)
-    odd = np.zeros(len(table), np.bool_)
-    if not good.all():
-        odd[np.searchsorted(table.header_first, np.flatnonzero(~good), side="right") - 1] = True
-    odd_keys = pa.ListArray.from_buffers(
-        pa.list_(raw.type), len(table), [_bitmap(pa, odd), first.buffers()[1]], children=[raw],
-        null_count=int(len(table) - odd.sum()),
-    )  # fmt: skip
-    return headers, odd_keys
-
-
-def _constant(pa: Any, text: str, rows: int) -> Any:
-    return pa.array([text], pa.string()).take(pa.array(np.zeros(rows, np.int32)))
-
-
-def _timestamp(pa: Any, table: RecordTable) -> Any:
-    sane = (table.timestamp_type >= 0) & (table.timestamp >= FIRST_MS) & (table.timestamp <= LAST_MS)
-    return pa.array(np.where(sane, table.timestamp, 0), pa.int64(), mask=~sane).cast(pa.timestamp("ms", tz="UTC"))
-
-
-def to_arrow(table: RecordTable) -> pa.Table:
-    """Records as an Arrow table; keys, values and headers are copied once, without a Python object per record.
-
-    Columns: ``key, value binary, topic string, partition int32, offset int64, timestamp timestamp[ms, UTC], timestampType
-    int32 (0 create, 1 append, -1 none), headers list<struct<key string, value binary>>``, then ``_salvage_*`` (where the
-    record was found). ``timestamp`` is null outside the years 1 to 9999; ``_salvage_timestamp_ms`` is always exact.
-
-    Args:
-        table: with its ``origin``, as `kafka_salvage.records` gives it; without one the columns of names are null.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
+    Bodies are not compressed, so that a reader need not copy them.
     """
-    pa = _pyarrow()
-    rows, batches, at, origin = len(table), table.batches, table.batch, table.origin
-    headers, odd_keys = _headers(pa, table)
-    sequence = table.sequence
 
-    def name(text: str | None) -> Any:
-        return pa.nulls(rows, pa.string()) if text is None else _constant(pa, text, rows)
+    def __init__(self, line: Line, setting: Setting, block: int = BLOCK) -> None:
+        self.path = f"{line.root}arrow/{encode(line.topic)}/{line.partition}.arrow"
+        self._line = line
+        self._stage = setting.stage
+        self._blocks = Blocks(line, setting, block)
+        self._stream: StagedStream | None = None
+        self._writer: Any = None
+        self._records = 0
 
-    if origin is None:
-        transaction = pa.nulls(rows, pa.string())
-    else:
-        labels = pa.array(list(origin.transactions), pa.string())
-        transaction = labels.take(pa.array(origin.transaction[at].astype(np.int32)))
-    partition = np.full(rows, origin.partition if origin else -1, np.int32)
-    columns: dict[str, Any] = {
-        "key": _binary(pa, table.data, table.key_start, table.key_size),
-        "value": _binary(pa, table.data, table.value_start, table.value_size),
-        "topic": name(origin.topic if origin else None),
-        "partition": pa.array(partition) if origin else pa.nulls(rows, pa.int32()),
-        "offset": pa.array(table.offset),
-        "timestamp": _timestamp(pa, table),
-        "timestampType": pa.array(table.timestamp_type.astype(np.int32)),
-        "headers": headers,
-        "_salvage_timestamp_ms": pa.array(table.timestamp),
-        "_salvage_header_keys": odd_keys,
-        "_salvage_source": name(origin.source if origin else None),
-        "_salvage_file": name(origin.path if origin else None),
-        "_salvage_position": pa.array(batches.position[at]),
-        "_salvage_verdict": name(origin.verdict if origin else None),
-        "_salvage_transaction": transaction,
-        "_salvage_leader_epoch": pa.array(batches.leader_epoch[at]),
-        "_salvage_producer_id": pa.array(batches.producer_id[at]),
-        "_salvage_producer_epoch": pa.array(batches.producer_epoch[at].astype(np.int32)),
-        "_salvage_sequence": pa.array(sequence),
-    }
-    return pa.table(columns)
+    def take(self, chunk: RecordChunk) -> None:
+        """Writes records."""
+        for block in self._blocks.take(chunk):
+            self._write(block)
+
+    def _write(self, block: pa.Table) -> None:
+        if self._stream is None:
+            self._stream = StagedStream(self._stage.create(self.path, NAME))
+            facts = Facts(self._line)
+            facts.add_line()  # metadata is fixed before the first record is written
+            schema = SCHEMA.with_metadata(facts.encoded())
+            self._writer = pa.ipc.new_file(pa.PythonFile(self._stream, mode="w"), schema)
+        self._writer.write_table(block)
+        self._records += len(block)
+
+    def finish(self) -> Written:
+        """Closes the file."""
+        if self._blocks.pending:
+            self._write(self._blocks.rest())
+        if self._stream is None:
+            return Written()
+        self._writer.close()
+        made = self._stream.finish(self._records)
+        return Written((made,), {NAME: {"path": made.path, "records": self._records}})

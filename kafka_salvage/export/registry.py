@@ -16,11 +16,13 @@ GROUP = "kafka_salvage.sinks"
 SINKS: dict[str, str] = {
     "segments": "kafka_salvage.export.segment:SegmentSink",
     "jsonl": "kafka_salvage.export.jsonl:JsonlSink",
+    "parquet": "kafka_salvage.export.parquet:ParquetSink",
+    "arrow": "kafka_salvage.export.arrow:ArrowSink",
 }
 """Name → ``module:class``."""
 
-NOT_YET: dict[str, str] = {"parquet": "pyarrow", "arrow": "pyarrow"}
-"""Formats that the contract names and this release cannot write → the library they will need."""
+EXTRAS: dict[str, str] = {"arrow": "parquet"}
+"""Name → the extra that it needs, where that has another name."""
 
 
 def names() -> tuple[str, ...]:
@@ -32,7 +34,7 @@ def load(name: str) -> Any:
     """The sink of that name: a `BatchSink` or a `RecordSink`.
 
     Raises:
-        RequestError: there is none in this release.
+        RequestError: there is none.
         MissingExtraError: a library that it needs is not installed.
     """
     if name in SINKS:
@@ -40,12 +42,6 @@ def load(name: str) -> Any:
         return _made(name, lambda: getattr(import_module(module), attribute))
     for point in entry_points(group=GROUP, name=name):
         return _made(name, point.load)
-    if name in NOT_YET:
-        raise RequestError(
-            f"this release cannot write {name} yet",
-            causes=("It comes with a later release.",),
-            advice=f"Choose one of {', '.join(names())}; any of them can be turned into {name} afterwards.",
-        )
     raise RequestError(f"there is no output format {name!r}", advice=f"Choose one of {', '.join(names())}.")
 
 
@@ -55,5 +51,5 @@ def _made(name: str, get: Any) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"the output format {name} needs the library {error.name}, which is not installed",
-            install=f"pip install 'kafka-salvage[{name}]'",
+            install=f"pip install 'kafka-salvage[{EXTRAS.get(name, name)}]'",
         ) from error

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from kafka_salvage.errors import MissingExtraError, RequestError
+from kafka_salvage.errors import MissingExtraError
 from kafka_salvage.export import registry
 
 
 def test_known_sinks_load() -> None:
     assert hasattr(registry.load("segments"), "batch_writer")
-    assert hasattr(registry.load("jsonl"), "record_writer")
+    for name in ("jsonl", "parquet", "arrow"):
+        assert hasattr(registry.load(name), "record_writer")
 
 
 def test_the_table_imports_no_sink() -> None:
@@ -27,10 +28,13 @@ def test_the_table_imports_no_sink() -> None:
 
 
 @pytest.mark.parametrize("name", ["parquet", "arrow"])
-def test_formats_of_a_later_release_say_so(name: str) -> None:
-    with pytest.raises(RequestError, match="this release") as caught:
+def test_formats_of_an_extra_say_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for module in [m for m in sys.modules if m.startswith(("pyarrow", "kafka_salvage.export."))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match="pyarrow") as caught:
         registry.load(name)
-    assert "jsonl" in caught.value.advice
+    assert "kafka-salvage[parquet]" in caught.value.advice
 
 
 def _points(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -44,7 +48,7 @@ def _points(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
 def test_other_packages_add_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
     _points(monkeypatch, "mine", "collections:OrderedDict")
     assert type(registry.load("mine")).__name__ == "OrderedDict"
-    assert registry.names() == ("jsonl", "mine", "segments")
+    assert registry.names() == ("arrow", "jsonl", "mine", "parquet", "segments")
 
 
 def test_other_packages_cannot_take_over_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,214 @@
+"""Block: records of a line as one Arrow table of bounded size.
+
+Strategy: blocks are cut at rows, by the bytes of the records alone, so that the same records give the same blocks however
+they were handed over. A block holds at most `BLOCK` bytes, or one larger record; 32-bit offsets therefore always reach, and
+every block of a file has the same schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kafka_salvage.errors import InvariantError
+from kafka_salvage.export.arrow_columns import to_arrow
+from kafka_salvage.export.atomic import StagedFile
+from kafka_salvage.export.lines import Line
+from kafka_salvage.export.places import UNLOADABLE_TOPICS, shown
+from kafka_salvage.export.receipt import WrittenFile
+from kafka_salvage.export.secrets import secret_rows
+from kafka_salvage.export.sink import RecordChunk, Setting
+from kafka_salvage.plan.plan import TRANSACTION_CODES
+from kafka_salvage.scan.batches import I64
+from kafka_salvage.scan.origin import Origin
+from kafka_salvage.scan.records import RecordTable
+
+BLOCK = 32 << 20
+"""Most bytes of a block, counted as in `row_bytes`: several lines are written at a time, each with a few blocks in memory."""
+FIXED = 128
+"""Bytes that a record counts for besides key, value and headers."""
+MASK = ord("*")
+FACTS = b"kafka_salvage"
+"""Key of a file's metadata under which its facts stand, as JSON."""
+
+SCHEMA: pa.Schema = to_arrow(RecordTable.empty()).schema
+
+_LABELS = tuple(str(label) for label in TRANSACTION_CODES)
+
+
+def row_bytes(table: RecordTable) -> I64:
+    """Bytes that each record counts for."""
+    sizes = FIXED + np.maximum(table.key_size, 0).astype(np.int64) + np.maximum(table.value_size, 0)
+    headers = table.header_key_size.astype(np.int64) + np.maximum(table.header_value_size, 0)
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(headers)])
+    first = table.header_first
+    return np.asarray(sizes + sums[first[1:]] - sums[first[:-1]])
+
+
+def _masked(table: RecordTable) -> RecordTable:
+    """The same records; each byte of a value that may hold a credential is an asterisk."""
+    rows = np.flatnonzero(secret_rows(table))
+    if not len(rows):
+        return table
+    data = table.data.copy()
+    for row in rows.tolist():
+        start = int(table.value_start[row])
+        data[start : start + int(table.value_size[row])] = MASK
+    return replace(table, data=data)
+
+
+class Blocks:
+    """Gathers the records of one line.
+
+    Args:
+        line: tells topic and partition.
+        setting: tells whether credentials are masked.
+        limit: most bytes of a block.
+    """
+
+    def __init__(self, line: Line, setting: Setting, limit: int = BLOCK) -> None:
+        self._line = line
+        self._mask = line.topic in UNLOADABLE_TOPICS and not setting.policy.show_secrets
+        self._limit = limit
+        self._parts: list[pa.Table] = []
+        self.pending = 0
+
+    def take(self, chunk: RecordChunk) -> Iterator[pa.Table]:
+        """Adds records; yields the blocks that they fill."""
+        table = self._labelled(chunk)
+        ends = np.cumsum(row_bytes(table))
+        start, done = 0, 0
+        while start < len(table):
+            stop = int(np.searchsorted(ends, done + self._limit - self.pending, side="right"))
+            if stop <= start:  # the next record has no room
+                if self._parts:
+                    yield self.rest()
+                    continue
+                stop = start + 1
+            piece = table if stop - start == len(table) else table.take(slice(start, stop))
+            self._parts.append(to_arrow(piece))
+            self.pending += int(ends[stop - 1]) - done
+            start, done = stop, int(ends[stop - 1])
+
+    def _labelled(self, chunk: RecordChunk) -> RecordTable:
+        file, line = chunk.step.survey.segment.file, self._line
+        verdict = str(chunk.step.verdict)
+        origin = Origin(
+            shown(line.topic), line.partition, shown(file.source), shown(file.path), verdict, chunk.labels, _LABELS
+        )
+        table = replace(chunk.table, origin=origin)
+        return _masked(table) if self._mask else table
+
+    def rest(self) -> pa.Table:
+        """What is gathered, as one block in one piece; there must be something."""
+        made = pa.concat_tables(self._parts).combine_chunks()
+        self._parts, self.pending = [], 0
+        if made.schema != SCHEMA:
+            raise InvariantError("a block has a schema of its own", stage="export.blocks")
+        return made
+
+
+def _version() -> str:
+    try:
+        return metadata.version("kafka-salvage")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class Facts:
+    """What a file says of itself: the program, the partition, the offsets ``[start, stop)``, the evidence.
+
+    Args:
+        line: what the file is of.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._offsets: list[int] = []
+        self._files: set[tuple[str, str]] = set()
+
+    def add(self, block: pa.Table) -> None:
+        """Takes note of a block."""
+        span = pc.min_max(block["offset"]).as_py()
+        self._offsets = [
+            min([span["min"], *self._offsets]),
+            max([span["max"] + 1, *self._offsets]),
+        ]
+        names = block.select(["_salvage_source", "_salvage_file"]).group_by(["_salvage_source", "_salvage_file"])
+        found = names.aggregate([]).to_pydict()
+        self._files |= set(zip(found["_salvage_source"], found["_salvage_file"], strict=True))
+
+    def add_line(self) -> None:
+        """Takes note of the whole line, before anything of it is written."""
+        files = [step.survey.segment.file for step in self._line.steps]
+        self._offsets = [self._line.steps[0].offsets.start, self._line.steps[-1].offsets.stop]
+        self._files |= {(shown(file.source), shown(file.path)) for file in files}
+
+    def encoded(self) -> dict[bytes, bytes]:
+        """As metadata of a file: JSON under one key."""
+        files = {step.survey.segment.file for step in self._line.steps}
+        sizes = {(shown(file.source), shown(file.path)): file.size for file in files}
+        document = {
+            "version": _version(),
+            "topic": shown(self._line.topic),
+            "partition": self._line.partition,
+            "kind": self._line.kind,
+            "offsets": self._offsets,
+            "sources": [{"source": name[0], "path": name[1], "size": sizes.get(name)} for name in sorted(self._files)],
+        }
+        return {FACTS: json.dumps(document, sort_keys=True, ensure_ascii=False).encode()}
+
+
+class StagedStream:
+    """A staged file as pyarrow writes to one.
+
+    A writer that is given up may still want to write its end when it is collected; by then the file is gone, and what it
+    writes goes nowhere.
+    """
+
+    closed = False
+
+    def __init__(self, file: StagedFile) -> None:
+        self._file: StagedFile | None = file
+
+    def write(self, data: Any) -> int:
+        """Appends bytes. Raises: DestinationError."""
+        view = memoryview(data).cast("B")
+        if self._file is not None:
+            try:
+                self._file.write(view)
+            except ValueError:  # it was closed
+                self._file = None
+            except BaseException:
+                self._file = None
+                raise
+        return len(view)
+
+    def tell(self) -> int:
+        """Bytes so far."""
+        return 0 if self._file is None else self._file.size
+
+    def flush(self) -> None:
+        """Nothing to do: the staged file flushes itself."""
+
+    def close(self) -> None:
+        """The stream takes no more; the staged file is finished by its owner."""
+        self.closed = True
+
+    def finish(self, records: int) -> WrittenFile:
+        """Finishes the staged file. Raises: DestinationError."""
+        if self._file is None:
+            raise InvariantError("a file was closed before its end was written", stage="export.blocks")
+        return self._file.finish(records=records)
+
+    @property
+    def size(self) -> int:
+        """Bytes that were written."""
+        return self.tell()
