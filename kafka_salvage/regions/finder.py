@@ -16,7 +16,7 @@ from kafka_salvage.scan.resync import RangeCrc, Sanity, find_candidates
 from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.source import Source
 
-FIRST_WINDOW = 256 << 10
+FIRST_WINDOW = 32 << 10
 LAST_WINDOW = 16 << 20
 MOST_CHAINS = 256
 """Chains remembered; more come only from hostile files."""

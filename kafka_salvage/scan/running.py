@@ -97,7 +97,8 @@ class RangeCrc:
             return np.empty(0, np.uint32)
         if sizes.min() < 0 or starts.min() < self.start or stops.max() > self.stop:
             raise ValueError(f"a range is not inside {self.start}..{self.stop}, or runs backwards")
-        early, late = self._trace(castagnoli, starts), self._trace(castagnoli, stops)
+        traced = self._trace(castagnoli, np.concatenate([starts, stops]))
+        early, late = traced[: len(sizes)], traced[len(sizes) :]
         out = np.empty(len(sizes), np.uint32)
         finding.close_ranges(
             castagnoli, address_of(early), address_of(late), address_of(sizes), len(sizes), address_of(out)

@@ -208,7 +208,8 @@ def embedded(data: bytes) -> Callable[[], int]:
 
 def address_of(array: npt.NDArray[Any]) -> int:
     """Address of an array's first byte (plain Python only; keep the array alive while a kernel uses it)."""
-    return int(array.ctypes.data)
+    place: int = array.__array_interface__["data"][0]
+    return place
 
 
 def aligned_buffer(size: int, alignment: int = 4096) -> npt.NDArray[np.uint8]:
