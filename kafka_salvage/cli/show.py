@@ -51,12 +51,16 @@ def show(
     Exit codes: 0 every file shown was whole, 6 damage was met, 5 a file could not be opened, 2 no such path.
     """
     from kafka_salvage import api
+    from kafka_salvage.integrity import listing
 
     selection = api.make_policy(flags).selection  # type: ignore[arg-type] # click gives what Flags names
-    rows = api.show(paths, records=records, show_secrets=show_secrets, selection=selection)
+    listed = listing.show_lines if as_json else api.show
     code = exits.Exit.INTACT
     lines: Callable[[Row], Iterator[str]] = _json_line if as_json else _text_lines
-    for row in rows:
+    for row in listed(paths, records=records, show_secrets=show_secrets, selection=selection):
+        if not isinstance(row, dict):
+            click.echo(bytes(row), nl=False)
+            continue
         code = max(code, _code(row), key=_SEVERITY.index)
         if row["type"] == "unopened" and not quiet:
             click.echo(f"Error: {exits.safe(row['message'])}", err=True)

@@ -6,12 +6,14 @@ Nothing stops the listing: damage is a row with its range, a file that cannot be
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka_salvage.errors import RequestError, SourceError
+from kafka_salvage.integrity.log_lines import Text
 from kafka_salvage.integrity.log_rows import LogRows
 from kafka_salvage.integrity.masks import METADATA_TOPICS
 from kafka_salvage.integrity.side_rows import SIDE_KINDS, side_rows
@@ -37,6 +39,7 @@ class _Choices:
     show_secrets: bool
     selection: Selection
     limits: Limits
+    as_text: bool = False
 
 
 def show(
@@ -63,10 +66,29 @@ def show(
         RequestError: no such path, or no Kafka file in it.
         SourceError: a path may not be listed.
     """
+    chosen = _Choices(records, show_secrets, selection or Selection(), limits or Limits())
+    return _shown(paths, chosen)  # type: ignore[return-value] # without text all are rows
+
+
+def show_lines(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    records: bool = False,
+    show_secrets: bool = False,
+    selection: Selection | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Row | Text]:
+    """The same, batches and records as lines of JSON in pieces of about a MiB: much faster where there are many.
+
+    Arguments and errors as for `show`.
+    """
+    chosen = _Choices(records, show_secrets, selection or Selection(), limits or Limits(), as_text=True)
+    return _shown(paths, chosen)
+
+
+def _shown(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], choices: _Choices) -> Iterator[Row | Text]:
     listed = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    choices = _Choices(records, show_secrets, selection or Selection(), limits or Limits())
-    files = _files(understand(listed), choices.selection)
-    return _rows(files, choices)
+    return _rows(_files(understand(listed), choices.selection), choices)
 
 
 def _files(given: Sequence[Given], selection: Selection) -> list[EvidenceFile]:
@@ -116,7 +138,7 @@ def _is_selected(file: EvidenceFile, selection: Selection) -> bool:
     return not (selection.topics or selection.topic_regex or selection.partition is not None)
 
 
-def _rows(files: Sequence[EvidenceFile], choices: _Choices) -> Iterator[Row]:
+def _rows(files: Sequence[EvidenceFile], choices: _Choices) -> Iterator[Row | Text]:
     for file in files:
         path = os.fspath(file.real)
         yield {"type": "file", "file": path, "kind": file.kind.value, "size": file.size}
@@ -125,12 +147,12 @@ def _rows(files: Sequence[EvidenceFile], choices: _Choices) -> Iterator[Row]:
             continue
         try:
             for row in _file_rows(file, choices):
-                yield {"type": row["type"], "file": path, **row}
+                yield {"type": row["type"], "file": path, **row} if isinstance(row, dict) else row
         except SourceError as error:
             yield {"type": "unopened", "file": path, "message": error.message}
 
 
-def _file_rows(file: EvidenceFile, choices: _Choices) -> Iterator[Row]:
+def _file_rows(file: EvidenceFile, choices: _Choices) -> Iterator[Row | Text]:
     """Rows of one file, the last of type ``end``."""
     if file.kind not in LOG_KINDS:
         open_source(file.real).close()  # raises where it cannot be opened at all
@@ -152,6 +174,7 @@ def _file_rows(file: EvidenceFile, choices: _Choices) -> Iterator[Row]:
             show_secrets=choices.show_secrets,
             selection=choices.selection,
             limits=choices.limits,
+            text_of=json.dumps(os.fspath(file.real)) if choices.as_text else None,
         )
         yield from log.rows()
         whole = not (log.damaged or log.problems)

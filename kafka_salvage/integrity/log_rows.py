@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from kafka_salvage.integrity.log_lines import TIMESTAMP_TYPES, Text, batch_lines, batch_row, line_of
 from kafka_salvage.integrity.masks import is_secret
 from kafka_salvage.plan.policy import Selection
-from kafka_salvage.scan.batches import CONTROL, DELETE_HORIZON, I64, LOG_APPEND_TIME, TRANSACTIONAL, BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.held import Held, walk_held
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, decode
 from kafka_salvage.scan.resync import Sanity, find_candidates
 from kafka_salvage.scan.running import RangeCrc
-from kafka_salvage.scan.walk import WINDOW, Stop, StopReason, walk
+from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.source import Source
 from kafka_salvage.wire.control import ControlType, read_control_key, read_kraft_value, read_marker
 
 Row = dict[str, Any]
 
-CODECS = ("none", "gzip", "snappy", "lz4", "zstd", "unknown-5", "unknown-6", "unknown-7")
-TIMESTAMP_TYPES = {-1: "NoTimestampType", 0: "CreateTime", 1: "LogAppendTime"}
 SEARCHED = tuple(64 << 10 << n for n in range(9))
 """Bytes searched at a time after damage: little first, since the next batch is mostly near."""
 LOOKED_THROUGH = tuple(512 << 2 * n for n in range(8))
@@ -52,6 +52,7 @@ class LogRows:
         limits: bounds on decompression.
         damaged: bytes in stretches without batches so far, blank tail not counted.
         problems: batches whose records did not come out so far.
+        text_of: the file's path as JSON: batches and records then come as text (see `log_lines`), all else as rows.
     """
 
     source: Source
@@ -63,17 +64,18 @@ class LogRows:
     limits: Limits = field(default_factory=Limits)
     damaged: int = 0
     problems: int = 0
+    text_of: str | None = None
     _running: RangeCrc | None = None
     _searched: tuple[int, int] = (0, 0)
     _candidates: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row | Text]:
         """All rows, in file order."""
         position = 0
         while position < self.source.size:
             stop: Stop | None = None
-            for block in walk(self.source, position, window=RESUMED_WINDOW if position else WINDOW):
-                yield from self._batches(block.batches)
+            for block in walk_held(self.source, position, first=RESUMED_WINDOW if position else None):
+                yield from self._batches(block.batches, block.held)
                 stop = block.stop
             if stop is None or stop.reason is StopReason.END:
                 return
@@ -125,16 +127,46 @@ class LogRows:
                 return int(self._candidates[0])
         return size
 
-    def _batches(self, batches: BatchTable) -> Iterator[Row]:
+    def _batches(self, batches: BatchTable, held: Held | None) -> Iterator[Row | Text]:
         chosen = self._chosen(batches)
         if not chosen.all():
             batches = batches.take(chosen)
         if self.records:
-            for decoded in decode(self.source, batches, self.limits):
-                yield from self._decoded(decoded)
-            return
-        for index in range(len(batches)):
-            yield _batch_row(batches, index)
+            for decoded in decode(self.source, batches, self.limits, held=held):
+                yield from self._decoded(decoded) if self.text_of is None else self._rendered(decoded, self.text_of)
+        elif self.text_of is not None:
+            yield b"".join(batch_lines(batches, self.text_of))
+        else:
+            for index in range(len(batches)):
+                yield batch_row(batches, index)
+
+    def _problem(self, decoded: Decoded, index: int) -> Row:
+        """What a batch's row says of records that do not come out."""
+        self.problems += 1
+        name = Outcome(int(decoded.outcome[index])).name.lower().replace("_", "-")
+        return {"problem": name, "problemDetail": decoded.detail.get(index, "")}
+
+    def _rendered(self, decoded: Decoded, file: str) -> Iterator[Text]:
+        """The text of batches and records; only records that are looked into become rows first."""
+        from kafka_salvage.vector.text import shown_lines  # Numba is loaded by those who decode only
+
+        table = decoded.table
+        bad = {index: self._problem(decoded, index) for index in np.flatnonzero(decoded.outcome != Outcome.OK).tolist()}
+        between = batch_lines(table.batches, file, bad) if not decoded.continues else [b""] * len(table.batches)
+        keep = self._selected(table)
+        if not keep.all():
+            table = table.take(keep)
+        control = table.batches.is_control[table.batch]
+        looked_into = np.flatnonzero(control).tolist()
+        rows = [self._record_row(table, place, int(table.batch[place])) for place in looked_into]
+        if self.metadata and not self.show_secrets:
+            looked_into = list(range(len(table)))
+            rows = [self._record_row(table, place, int(table.batch[place])) for place in looked_into]
+        for place, row in zip(looked_into, rows, strict=True):
+            between[int(table.batch[place])] += line_of(row, file)
+        if looked_into:
+            table = table.take(np.delete(np.arange(len(table)), looked_into))
+        yield from shown_lines(table, file=file.encode(), position=table.batches.position, between=between)
 
     def _chosen(self, batches: BatchTable) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Batches that may hold what is selected. A wrapper's first offset is unknown here: it counts as low."""
@@ -152,28 +184,33 @@ class LogRows:
 
     def _decoded(self, decoded: Decoded) -> Iterator[Row]:
         table = decoded.table
+        keep = self._selected(table)
         stops = np.searchsorted(table.batch, np.arange(len(table.batches)), side="right")
         at = 0
         for index in range(len(table.batches)):
-            row = _batch_row(table.batches, index)
-            if decoded.outcome[index] != Outcome.OK:
-                self.problems += 1
-                row["problem"] = Outcome(int(decoded.outcome[index])).name.lower().replace("_", "-")
-                row["problemDetail"] = decoded.detail.get(index, "")
-            yield row
+            if not decoded.continues:
+                row = batch_row(table.batches, index)
+                if decoded.outcome[index] != Outcome.OK:
+                    row |= self._problem(decoded, index)
+                yield row
             for place in range(at, int(stops[index])):
-                if self._selected(table, place):
+                if keep[place]:
                     yield self._record_row(table, place, index)
             at = int(stops[index])
 
-    def _selected(self, table: RecordTable, place: int) -> bool:
-        wanted, offset, time = self.selection, int(table.offset[place]), int(table.timestamp[place])
-        return (
-            (wanted.from_offset is None or offset >= wanted.from_offset)
-            and (wanted.to_offset is None or offset < wanted.to_offset)
-            and (wanted.from_timestamp is None or time >= wanted.from_timestamp)
-            and (wanted.to_timestamp is None or time < wanted.to_timestamp)
-        )
+    def _selected(self, table: RecordTable) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Records that are selected."""
+        wanted = self.selection
+        keep = np.ones(len(table), np.bool_)
+        if wanted.from_offset is not None:
+            keep &= table.offset >= wanted.from_offset
+        if wanted.to_offset is not None:
+            keep &= table.offset < wanted.to_offset
+        if wanted.from_timestamp is not None:
+            keep &= table.timestamp >= wanted.from_timestamp
+        if wanted.to_timestamp is not None:
+            keep &= table.timestamp < wanted.to_timestamp
+        return keep
 
     def _record_row(self, table: RecordTable, place: int, index: int) -> Row:
         record = table.row(place)
@@ -233,43 +270,3 @@ def _header_key(key: bytes) -> str | dict[str, str]:
         return key.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(key).decode()}
-
-
-def _batch_row(batches: BatchTable, index: int) -> Row:
-    """One batch in the words of kafka-dump-log; what a magic does not have is -1, false or null, as there."""
-    batch = batches.row(index)
-    magic, attributes = batch["magic"], batch["attributes"]
-    new = magic >= 2
-    stamp = -1 if magic == 0 else int(bool(attributes & LOG_APPEND_TIME))
-    count = batch["record_count"]
-    sequenced = new and batch["base_sequence"] >= 0
-    horizon = new and attributes & DELETE_HORIZON
-    return {
-        "type": "batch",
-        "baseOffset": None if count < 0 else batch["base_offset"],
-        "lastOffset": batch["last_offset"],
-        "count": None if count < 0 else count,
-        "baseSequence": batch["base_sequence"],
-        "lastSequence": _last_sequence(batch) if sequenced else -1,
-        "producerId": batch["producer_id"],
-        "producerEpoch": batch["producer_epoch"],
-        "partitionLeaderEpoch": batch["leader_epoch"],
-        "isTransactional": bool(new and attributes & TRANSACTIONAL),
-        "isControl": bool(new and attributes & CONTROL),
-        "deleteHorizonMs": batch["base_timestamp"] if horizon else None,
-        "position": batch["position"],
-        "timestampType": TIMESTAMP_TYPES[stamp],
-        "baseTimestamp": batch["base_timestamp"] if magic else None,
-        "timestamp": batch["max_timestamp"] if magic else None,
-        "size": batch["size"],
-        "magic": magic,
-        "attributes": attributes,
-        "compresscodec": CODECS[attributes & 7],
-        "crc": batch["crc"],
-        "isvalid": True,
-    }
-
-
-def _last_sequence(batch: dict[str, int]) -> int:
-    """The base sequence plus the last offset delta; sequences wrap around to 0 behind the largest int32."""
-    return (batch["base_sequence"] + batch["last_offset"] - batch["base_offset"]) % (1 << 31)

@@ -1,8 +1,8 @@
 """HeldBlock: batches whose CRC agrees, together with their bytes, so that they are read from the file only once.
 
 Strategy: a window is read, its batches are summed and handed out while they are still in the cache; what was cut off at its
-end is read again with the next one. Everything unusual (damage, unreadable bytes, batches larger than `MOST`) is left to the
-ordinary walk, whose blocks hold no bytes: rows and stops are the same as its own.
+end is read again with the next one. Unreadable bytes, and batches larger than `MOST`, are left to the ordinary walk, whose
+blocks hold no bytes. Rows and stops are the same as its own.
 """
 
 from __future__ import annotations
@@ -59,20 +59,26 @@ class HeldBlock:
     held: Held | None
 
 
-def walk_held(source: Source, start: int = 0, stop: int | None = None, *, window: int = WINDOW) -> Iterator[HeldBlock]:
+def walk_held(
+    source: Source, start: int = 0, stop: int | None = None, *, window: int = WINDOW, first: int | None = None
+) -> Iterator[HeldBlock]:
     """The walk from ``start`` to ``stop`` (see `scan.walk.walk`), in blocks that hold their bytes.
 
     Args:
         source: where bytes come from.
         start: position of the first batch.
         stop: end of the range; None and anything beyond the file mean the end of the file.
-        window: bytes per read.
+        window: bytes per window.
+        first: bytes of the first one, where little is expected; each following one has twice as many.
     """
-    end = source.size if stop is None else min(stop, source.size)
-    position, room, rows = start, window, _FIRST_ROWS
-    while position < end:
+    end = max(source.size if stop is None else min(stop, source.size), start)
+    position, rows = start, _FIRST_ROWS
+    usual = room = min(first or window, window)
+    while True:
         taken = _Taken()
         yield from _window(source, position, min(room, end - position), end, rows, taken)
+        if taken.over:
+            return
         position += taken.size
         rows = min(max(_FIRST_ROWS, taken.rows // 4 * 8), ROWS)
         if taken.needed < 0:
@@ -84,7 +90,8 @@ def walk_held(source: Source, start: int = 0, stop: int | None = None, *, window
             for found in large:
                 yield HeldBlock(found.batches, None, None)
             position += taken.needed
-        room = window if taken.needed <= window // 8 else min(8 * taken.needed, MOST)
+        usual = min(2 * usual, window)
+        room = usual if taken.needed <= usual // 8 else min(8 * taken.needed, MOST)
     for found in walk(source, position, end):
         yield HeldBlock(found.batches, found.stop, None)
 
@@ -95,12 +102,14 @@ class _Taken:
 
     Attributes:
         size: bytes of whole batches. rows: how many.
-        needed: bytes of the next batch; 0 = the range is used up, -1 = it is odd.
+        needed: bytes of the next batch; -1 = it must be left to the ordinary walk.
+        over: the stop was told.
     """
 
     size: int = 0
     rows: int = 0
-    needed: int = 0
+    needed: int = -1
+    over: bool = False
 
 
 def _window(source: Source, position: int, size: int, end: int, capacity: int, taken: _Taken) -> Iterator[HeldBlock]:
@@ -114,23 +123,31 @@ def _window(source: Source, position: int, size: int, end: int, capacity: int, t
     descriptor, filled = source.fileno(), 0
     if descriptor < 0:
         filled = source.read_into(position, data)
-    state = np.zeros(4, np.int64)
+    state = np.zeros(6, np.int64)
     where = address_of(state)
-    while not _unreadable(source, position, size) and (filled == size or descriptor >= 0):
+    while filled == size or descriptor >= 0:
         memory, block = lease(capacity * headers.ROW_BYTES)
-        outcome = holding.hold(descriptor, address, filled, size, end - position, position, where, block, capacity)
-        taken.size, rows, needed, _ = state.tolist()
-        if rows:
-            taken.rows += rows
-            yield HeldBlock(BatchTable(**headers.columns_of(memory, capacity, rows)), None, held)
-        if outcome == holding.Held.END:
+        outcome = holding.Held(
+            holding.hold(descriptor, address, filled, size, end - position, position, where, block, capacity)
+        )
+        if _unreadable(source, position, size):
             return
-        if outcome == holding.Held.MORE:
-            taken.needed = needed
+        taken.size, rows, needed, _, stored, computed = state.tolist()
+        taken.rows += rows
+        taken.over = outcome >= holding.Held.END
+        stop = _stop(outcome.name, position + taken.size, needed, stored, computed) if taken.over else None
+        if rows or stop is not None:
+            yield HeldBlock(BatchTable(**headers.columns_of(memory, capacity, rows)), stop, held)
+        if outcome != holding.Held.FULL:
+            taken.needed = needed if outcome == holding.Held.MORE else -1
             return
-        if outcome == holding.Held.ODD:
-            break
-    taken.needed = -1
+
+
+def _stop(name: str, position: int, size: int, stored: int, computed: int) -> Stop:
+    reason = StopReason[name]
+    if reason is StopReason.CRC_MISMATCH:
+        return Stop(position, reason, stored, computed, size)
+    return Stop(position, reason, size=0 if reason in (StopReason.END, StopReason.SHORT) else size)
 
 
 def _unreadable(source: Source, position: int, size: int) -> bool:

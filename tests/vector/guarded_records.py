@@ -116,7 +116,7 @@ def hold(rounds: int) -> None:
         data = segment_noise(rng)[: 4 * 4096]
         for piece in places(area, len(data)):
             piece[:] = np.frombuffer(data, np.uint8)
-            state, block = np.zeros(4, np.int64), headers.new_block(64)
+            state, block = np.zeros(6, np.int64), headers.new_block(64)
             holding.hold(
                 -1, address_of(piece), len(data), len(data), len(data) + rng.choice((0, 9, 999)), 0,
                 address_of(state), address_of(block), 64,
