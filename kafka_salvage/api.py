@@ -112,6 +112,7 @@ def salvage(
     compress: str = "none",
     resume: bool = False,
     force: bool = False,
+    outputs: Sequence[str | os.PathLike[str]] = (),
     **flags: Unpack[Flags],
 ) -> Receipt:
     """Checks deep, then writes intact records to ``out`` and quarantines the rest.
@@ -124,6 +125,7 @@ def salvage(
         compress: JSONL files: ``none``, ``gzip`` or ``zstd``.
         resume: go on in a directory that an interrupted run left.
         force: write into a directory that is not empty, or onto a disk that seems too small.
+        outputs: other places that the caller will write to; refused when they lie inside a source.
         **flags: see `Flags`.
 
     Raises:
@@ -141,6 +143,8 @@ def salvage(
     )
     inventory = take_inventory(_listed(paths))
     refuse_destination(inventory, Path(out), options)
+    for output in outputs:
+        refuse_output(inventory, Path(output))
     progress = flags.get("progress") or Progress()
     with Stage(Path(out), resume=resume, jobs=options.jobs) as stage:
         progress.plan(outlook(inventory, options, stage))
@@ -239,7 +243,7 @@ def _plan(paths: Paths, deep: bool, flags: Flags) -> Plan:
     return _plan_of(take_inventory(_listed(paths)), deep, flags)
 
 
-def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
+def _plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | None = None) -> Plan:
     policy = make_policy(flags)
     names = {s.name for s in inventory.sources} | {each.id for s in inventory.sources for each in s.log_dirs}
     if policy.prefer is not None and policy.prefer not in names:
@@ -249,7 +253,7 @@ def _plan_of(inventory: Inventory, deep: bool, flags: Flags) -> Plan:
         )
     selected = _selected(inventory, policy.selection)
     refuse_copies(selected, policy)
-    learned = _learned(inventory, selected, deep, policy, flags)
+    learned = _learned(inventory, selected, deep, policy, flags, journal)
     return make_plan(selected, learned.surveys, learned.informed(policy))
 
 
@@ -258,19 +262,20 @@ def _limits(flags: Flags) -> Limits:
     return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
 
 
-def _learned(inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags) -> Learned:
+def _learned(
+    inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags, journal: Journal | None
+) -> Learned:
     """Surveys, Kafka's own topics first: what they say helps to judge the others."""
     jobs = flags.get("jobs") or engine.default_jobs()
     inside = max(1, jobs // max(1, len(selected.replicas)))
     options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict, jobs=inside)
-    progress = flags.get("progress")
-    if progress:
-        asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
-        progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
+    progress = flags.get("progress") or Progress()
+    asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
+    progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
+    watch = Watch(progress, None if journal is None else Known(journal))
 
     def survey(replica: Replica, options: SurveyOptions) -> ReplicaSurvey:
-        where = f"{replica.topic}-{replica.partition}"
-        return survey_replica(replica, options, (lambda n: progress.advance(n, where)) if progress else None)
+        return survey_replica(replica, options, judge=watch)
 
     return learn(inventory, selected, options, survey, jobs)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kafka_salvage.cli import aside, options, progress
+from kafka_salvage.cli import aside, options, progress, resuming
 
 
 @click.command("check", short_help="Dry-run integrity report; writes nothing to the sources.")
@@ -29,6 +29,13 @@ from kafka_salvage.cli import aside, options, progress
     type=click.Path(path_type=Path),
     help="Write a ddrescue map of each segment below DIR.",
 )
+@click.option(
+    "--state",
+    metavar="FILE",
+    callback=options.output_file,
+    help="Tell finished segments to FILE, so that a check that was killed can go on.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what --state FILE tells; what changed since is read again.")
 @options.including
 @options.filters
 @options.running
@@ -37,6 +44,7 @@ def command(
     deep: bool,
     json_file: str | None,
     mapfile: Path | None,
+    metrics: str | None,
     log_json: bool,
     quiet: bool,
     verbose: int,
@@ -56,8 +64,12 @@ def command(
 
     outputs = [] if mapfile is None else [mapfile]
     outputs += [] if json_file in (None, "-") else [Path(str(json_file))]
-    with progress.choose(flags.pop("progress"), log_json, quiet) as display:
+    outputs += [] if metrics is None else [Path(metrics)]
+    if flags["state"] is not None:
+        resuming.journal = Path(flags["state"])
+    with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "check") as display:
         report = api.check(paths, deep=deep, outputs=outputs, progress=display, **flags)
+        display.outcome(int(report.exit_code))
     if mapfile is not None:
         write_maps(report, mapfile)
     if json_file == "-":

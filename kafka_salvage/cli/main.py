@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from kafka_salvage import __version__
-from kafka_salvage.cli import check, compare, exits, groups, salvage, show
+from kafka_salvage.cli import check, compare, exits, groups, resuming, salvage, show
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -47,7 +47,11 @@ def run(arguments: list[str]) -> int:
             raise
         return _nobody_reads()
     except BaseException as error:  # noqa: BLE001 - the last border: everything becomes a sentence and a code
-        return exits.leave(error, _verbosity(arguments))
+        code = exits.leave(error, _verbosity(arguments))
+        line = resuming.go_on(arguments) if code in (exits.Exit.FAILED, exits.Exit.INTERRUPTED) else None
+        if line is not None:
+            click.echo(line, err=True)
+        return code
     return outcome if isinstance(outcome, int) else 0
 
 

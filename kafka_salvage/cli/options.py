@@ -15,7 +15,8 @@ from kafka_salvage.cli import exits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OWN = frozenset({"out", "json_file", "mapfile", "deep", "progress", "log_json", "quiet", "verbose", "formats"})
+_FILES = frozenset({"out", "json_file", "mapfile", "metrics", "state"})
+OWN = _FILES | {"deep", "progress", "log_json", "quiet", "verbose", "formats", "resume"}
 """Parameters that a next command is not given."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -109,6 +110,12 @@ def running(function: F) -> F:
             help="No batch may inflate to more than this.",
         ),
         click.option("--progress/--no-progress", default=None, help="Progress on stderr. Default: on a terminal."),
+        click.option(
+            "--metrics",
+            metavar="FILE",
+            callback=output_file,
+            help="Write progress to FILE for Prometheus' textfile collector.",
+        ),
         click.option("--log-json", is_flag=True, help="Progress and messages as JSON lines on stderr."),
         click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
         click.option("-v", "--verbose", count=True, help="More on stderr; -vv adds tracebacks."),

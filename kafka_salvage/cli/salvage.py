@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kafka_salvage.cli import aside, options, progress
+from kafka_salvage.cli import aside, options, progress, resuming
 
 
 def _topic_ids(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -88,7 +88,14 @@ def _leader_epoch(ctx: click.Context, param: click.Parameter, value: str) -> int
 @options.filters
 @options.running
 def command(
-    paths: tuple[str, ...], out: Path, formats: tuple[str, ...], log_json: bool, quiet: bool, verbose: int, **flags: Any
+    paths: tuple[str, ...],
+    out: Path,
+    formats: tuple[str, ...],
+    metrics: str | None,
+    log_json: bool,
+    quiet: bool,
+    verbose: int,
+    **flags: Any,
 ) -> int:
     """Checks PATH... deep, then writes every intact record to --out DIR, and the bytes of the rest to its quarantine/.
 
@@ -98,8 +105,12 @@ def command(
     from kafka_salvage import api
     from kafka_salvage.cli import render
 
-    with progress.choose(flags.pop("progress"), log_json, quiet) as display:
-        receipt = api.salvage(paths, out=out, formats=formats or ("segments",), progress=display, **flags)
+    outputs = [] if metrics is None else [metrics]
+    formats = formats or ("segments",)
+    resuming.journal = out / ".partial" / "state.jsonl"
+    with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "salvage") as display:
+        receipt = api.salvage(paths, out=out, formats=formats, outputs=outputs, progress=display, **flags)
+        display.outcome(receipt.exit_code)
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
     render.report(receipt.report, request, receipt)
     return receipt.exit_code

@@ -2,182 +2,113 @@
 
 Strategy:
 
-1. Files are written below ``OUT/.partial/``, hashed on the way, synced and closed.
-2. `Stage.commit` moves them to their places one by one (a rename on one file system is atomic), documents last, so that
-   `SHA256SUMS` stands only beside a complete rescue. A kill before leaves `.partial`, which never looks finished.
-3. Whatever fails, `Stage.discard` removes `.partial`. Every parent of a target is checked to be a real directory of ours:
+1. Files are written below ``OUT/.partial/``, hashed on the way, synced and closed. A lock there keeps a second run out.
+2. What is finished is told to a journal beside them. An interruption, a kill or a full disk leaves the journal and what it
+   names; all else below `.partial` is removed, at once or by the run that resumes. A failure before anything is finished
+   leaves nothing.
+3. `Stage.commit` moves files to their places one by one (a rename on one file system is atomic), documents last, so that
+   `SHA256SUMS` stands only beside a complete rescue. Every parent of a target is checked to be a real directory of ours:
    a link planted in the output directory leads nowhere.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
-import numpy as np
-
-from kafka_salvage.errors import DestinationError, InvariantError
+from kafka_salvage.errors import DestinationError, InvariantError, RequestError
+from kafka_salvage.export.digest import Digest, digest_of
+from kafka_salvage.export.lock import NAME as LOCK
+from kafka_salvage.export.lock import Lock
 from kafka_salvage.export.receipt import WrittenFile
-from kafka_salvage.source.source import U8
+from kafka_salvage.export.refusals import destination_error
+from kafka_salvage.export.staged import StagedFile
+from kafka_salvage.regions.journal import Journal
+
+__all__ = ["PARTIAL", "STATE", "Stage", "StagedFile"]
 
 PARTIAL = ".partial"
-BUFFER = 1 << 18
-_HOLE = 1 << 16
-
-Buffer = bytes | bytearray | memoryview | U8
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_SENTENCES: dict[int, tuple[str, str]] = {
-    errno.ENOSPC: ("the disk is full", "Free space, or give --out on a larger disk, and run the same command again."),
-    errno.EDQUOT: ("the quota is used up", "Raise the quota, or give --out elsewhere, and run the same command again."),
-    errno.EROFS: ("it is mounted read-only", "Give --out on a disk that can be written."),
-    errno.EACCES: ("this user may not write there", "Give --out where this user may write."),
-    errno.EPERM: ("this user may not write there", "Give --out where this user may write."),
-    errno.EFBIG: ("the file system allows no file of that size", "Give --out on another file system."),
-    errno.EIO: ("the device reports an input/output error", "Give --out on another disk."),
-    errno.ENAMETOOLONG: ("its path is too long", "Give an --out that is nearer to the root."),
-}
-
-
-def destination_error(path: str, error: OSError) -> DestinationError:
-    """The exception for an operating system error while writing ``path``."""
-    reason, advice = _SENTENCES.get(error.errno or 0, (error.strerror or str(error), "Check the output disk."))
-    causes = ("The estimate of the output was too low.", "Another program writes to the same disk.")
-    return DestinationError(
-        f"{path} could not be written: {reason}",
-        target=path,
-        causes=causes if error.errno in _FULL else (),
-        advice=advice,
-    )
-
-
-class StagedFile:
-    """One file on its way.
-
-    Args:
-        stage: gets the finished file.
-        path: relative to the output directory.
-        format_: name of the sink, for the manifest.
-    """
-
-    def __init__(self, stage: Stage, path: str, format_: str) -> None:
-        self.path = path
-        self.size = 0
-        self._stage = stage
-        self._format = format_
-        self._hash = hashlib.sha256()
-        self._sparse = False
-        self._real = stage.staging / path
-        try:
-            self._real.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self._real.open("xb", buffering=BUFFER)
-        except OSError as error:
-            raise destination_error(path, error) from error
-
-    def write(self, data: Buffer) -> None:
-        """Appends bytes.
-
-        Raises:
-            DestinationError: the file is removed.
-        """
-        view = (data.data if isinstance(data, np.ndarray) else memoryview(data)).cast("B")
-        if not len(view):
-            return
-        self._hash.update(view)
-        try:
-            self._file.write(view)
-        except OSError as error:
-            self.abort()
-            raise destination_error(self.path, error) from error
-        self.size += len(view)
-
-    def write_sparse(self, data: U8) -> None:
-        """Appends bytes; whole blocks of zeros become holes where the file system has them."""
-        for at in range(0, len(data), _HOLE):
-            block = data[at : at + _HOLE]
-            if len(block) == _HOLE and not np.any(block):
-                self._hash.update(block.data)
-                self._seek(len(block))
-            else:
-                self.write(np.ascontiguousarray(block))
-
-    def _seek(self, count: int) -> None:
-        try:
-            self._file.seek(count, os.SEEK_CUR)
-        except OSError as error:
-            self.abort()
-            raise destination_error(self.path, error) from error
-        self.size += count
-        self._sparse = True
-
-    def finish(self, *, records: int = 0, batches: int = 0) -> WrittenFile:
-        """Syncs and closes; the file waits for `Stage.commit`.
-
-        Raises:
-            DestinationError: the file is removed.
-        """
-        try:
-            if self._sparse:
-                self._file.truncate(self.size)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-        except OSError as error:
-            self.abort()
-            raise destination_error(self.path, error) from error
-        made = WrittenFile(self.path, self._format, self.size, self._hash.hexdigest(), records, batches)
-        self._stage.close(self, made)
-        return made
-
-    def abort(self) -> None:
-        """Closes and removes the file."""
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self._real.unlink()
-        self._stage.close(self, None)
+STATE = "state.jsonl"
+_OWN = frozenset({LOCK, STATE})
+_SYNCING = 4
+"""Files that are synced at the same time."""
+_UNSYNCED = 64
+"""Most files that wait to be synced."""
 
 
 class Stage:
     """The output directory while it is being made.
 
     Args:
-        out: made when it is not there; what an earlier run staged in it is removed.
+        out: made when it is not there.
+        resume: go on with what an interrupted run finished in it; otherwise that is removed.
+        jobs: with more than one, files are hashed and synced beside the work.
+
+    Attributes:
+        out: the real directory.
+        staging: where files lie until they are committed.
+        journal: what is finished.
+        beside: whether files may be hashed in threads of their own.
 
     Raises:
         DestinationError: it could not be made.
+        RequestError: another run is writing there.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, resume: bool = False, jobs: int = 1) -> None:
         self._made_out = not out.exists()
+        self.beside = jobs > 1
         try:
             out.mkdir(parents=True, exist_ok=True)
             self.out = out.resolve(strict=True)
             self.staging = self.out / PARTIAL
-            _remove(self.staging)
-            self.staging.mkdir()
+            _make_directory(self.staging)
+            self._lock_file = Lock(self.staging)
+            try:
+                self.journal = self._open_journal(resume)
+            except BaseException:
+                self._lock_file.release(remove=True)
+                _remove_empty(self.staging, self.out if self._made_out else None)
+                raise
         except OSError as error:
             raise destination_error(str(out), error) from error
         self._files: dict[str, WrittenFile] = {}
+        self._placed: set[str] = set()
         self._open: set[StagedFile] = set()
         self._checked: set[Path] = {self.out}
         self._lock = threading.Lock()
+        self._syncing: set[Future[None]] = set()
+        self._room = threading.BoundedSemaphore(_UNSYNCED)
+        self._pool = ThreadPoolExecutor(_SYNCING, thread_name_prefix="sync") if self.beside else None
+        self._failure: DestinationError | None = None
+
+    def _open_journal(self, resume: bool) -> Journal:
+        place = self.staging / STATE
+        if not resume:
+            _empty(self.staging, but=frozenset({LOCK}))
+        try:
+            return Journal(place, resume=True)
+        except RequestError:  # it is none of this version's: there is nothing to go on with
+            _empty(self.staging, but=frozenset({LOCK}))
+            return Journal(place, resume=True)
+        except DestinationError:
+            if not resume:
+                _empty(self.staging, but=frozenset({LOCK}))
+            raise
 
     def __enter__(self) -> Stage:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if kind is not None:
-            self.discard()
+            self.leave()
 
     @property
     def files(self) -> tuple[WrittenFile, ...]:
@@ -188,12 +119,18 @@ class Stage:
         """A new file at ``path`` (relative, ``/`` between parts, of encoded components only).
 
         Raises:
-            DestinationError: it could not be made.
+            DestinationError: it could not be made, or an earlier one could not be synced.
             InvariantError: the path leaves the output directory, or was made before.
         """
         parts = path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or parts[0] == PARTIAL or path in self._files:
+        if (
+            any(part in ("", ".", "..") for part in parts)
+            or parts[0] == PARTIAL
+            or path in self._files | dict.fromkeys(_OWN)
+        ):
             raise InvariantError(f"{path!r} is no place for an output file", stage="export.atomic")
+        if self._failure is not None:
+            raise self._failure
         file = StagedFile(self, path, format_)
         with self._lock:
             self._open.add(file)
@@ -205,12 +142,124 @@ class Stage:
         file.write(data)
         return file.finish(records=records)
 
-    def close(self, file: StagedFile, made: WrittenFile | None) -> None:
-        """Remembers a finished file, or forgets one that failed."""
+    # files of an interrupted run
+
+    def verify(self, file: WrittenFile) -> bool:
+        """Whether a file that was finished is there as it was: still staged, or at its place already."""
+        for place in (self.staging / file.path, self.out / file.path):
+            digest = digest_of(place, file.size)
+            if digest is not None and digest.hexdigest() == file.sha256 and place.lstat().st_size == file.size:
+                return place.is_relative_to(self.staging) or self._is_ours(place.parent)
+        return False
+
+    def _is_ours(self, directory: Path) -> bool:
+        return directory.resolve() == directory
+
+    def adopt(self, file: WrittenFile) -> None:
+        """Takes a verified file as if it had been made now."""
+        with self._lock:
+            self._files[file.path] = file
+            if not (self.staging / file.path).exists():
+                self._placed.add(file.path)
+
+    def begun(self, path: str, size: int, sha256: str) -> Digest | None:
+        """The digest of what an interrupted run wrote of a file; None when that is not there as it was."""
+        digest = digest_of(self.staging / path, size)
+        return digest if digest is not None and digest.hexdigest() == sha256 else None
+
+    def reopen(self, path: str, format_: str, size: int, digest: Digest) -> StagedFile:
+        """A file that goes on behind its first ``size`` bytes.
+
+        Raises:
+            DestinationError: it could not be opened.
+        """
+        file = StagedFile(self, path, format_, (size, digest))
+        with self._lock:
+            self._open.add(file)
+        return file
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Removes staged files that are not as they were."""
+        for path in paths:
+            with suppress(OSError):
+                (self.staging / path).unlink()
+
+    def staged_bytes(self) -> int:
+        """Bytes that lie staged."""
+        return sum(path.lstat().st_size for path in self.staging.rglob("*") if path.is_file() and not path.is_symlink())
+
+    def sweep(self, wanted: Mapping[str, int]) -> None:
+        """Removes every staged file that is not wanted, and cuts the others to their size."""
+        for folder, _, names in os.walk(self.staging, topdown=False):
+            for name in names:
+                place = Path(folder) / name
+                path = place.relative_to(self.staging).as_posix()
+                with suppress(OSError):
+                    if path in _OWN:
+                        continue
+                    if path not in wanted:
+                        place.unlink()
+                    elif place.lstat().st_size > wanted[path] and not place.is_symlink():
+                        os.truncate(place, wanted[path])
+            with suppress(OSError):
+                if folder != os.fspath(self.staging):
+                    Path(folder).rmdir()
+
+    # files under way
+
+    def settle(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
+        """Takes a whole file, syncs it (later, when that may be done beside the work), then does ``then``."""
+        with self._lock:
+            self._files[made.path] = made
+        if self._pool is None:
+            self._sync(file, made, then)
+            return
+        self._room.acquire()
+        future = self._pool.submit(self._sync_beside, file, made, then)
+        with self._lock:
+            self._syncing.add(future)
+        future.add_done_callback(self._synced)
+
+    def _sync(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
+        file.sync()
         with self._lock:
             self._open.discard(file)
-            if made is not None:
-                self._files[made.path] = made
+        if then is not None:
+            then(made)
+
+    def _sync_beside(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
+        try:
+            self._sync(file, made, then)
+        except DestinationError as error:
+            self._failure = self._failure or error
+
+    def _synced(self, future: Future[None]) -> None:
+        with self._lock:
+            self._syncing.discard(future)
+        self._room.release()
+
+    def settled(self) -> None:
+        """Comes back when every finished file is on the disk.
+
+        Raises:
+            DestinationError: one is not.
+        """
+        while True:
+            with self._lock:
+                future = next(iter(self._syncing), None)
+            if future is None:
+                break
+            future.result()
+        if self._failure is not None:
+            raise self._failure
+
+    def forget(self, file: StagedFile) -> None:
+        """Forgets a file that failed."""
+        with self._lock:
+            self._open.discard(file)
+            self._files.pop(file.path, None)
+
+    # the end
 
     def commit(self, last: Iterable[str]) -> None:
         """Moves every finished file to its place; those in ``last`` at the end, in that order.
@@ -218,22 +267,24 @@ class Stage:
         Raises:
             DestinationError: a place could not be taken.
         """
+        self.settled()
         tail = [path for path in last if path in self._files]
         ends = set(tail)
         order = [path for path in sorted(self._files) if path not in ends] + tail
         directories = {self.out}
         for place, path in enumerate(order):
             if place == len(order) - len(tail):
-                _sync(directories)
+                _sync_directories(directories)
             directories.add(self._move(path))
-        _sync(directories)
+        _sync_directories(directories)
         self.discard()
 
     def _move(self, path: str) -> Path:
         target = self.out / path
         try:
             self._make_parents(target.parent)
-            (self.staging / path).replace(target)
+            if path not in self._placed:
+                (self.staging / path).replace(target)
         except OSError as error:
             raise destination_error(path, error) from error
         return target.parent
@@ -253,29 +304,65 @@ class Stage:
             )
         self._checked.add(directory)
 
-    def discard(self) -> None:
-        """Removes what is staged, and the output directory when this run made it and it is empty."""
+    def abandon(self) -> None:
+        """Ends every file that is under way: it is removed, or cut back to its last checkpoint."""
+        with suppress(DestinationError):
+            self.settled()
         for file in tuple(self._open):
             file.abort()
+
+    def leave(self) -> None:
+        """Ends a run that failed: what the journal names stays for the next one; without anything, nothing stays."""
+        self.abandon()
+        if not len(self.journal):
+            self.discard()
+            return
+        self._end()
+        self._lock_file.release()
+
+    def discard(self) -> None:
+        """Removes what is staged, and the output directory when this run made it and it is empty."""
+        self.abandon()
+        self._end()
         with suppress(OSError):
-            _remove(self.staging)
-        if self._made_out:
-            with suppress(OSError):
-                self.out.rmdir()
+            _empty(self.staging, but=frozenset({LOCK}))
+        self._lock_file.release(remove=True)
+        _remove_empty(self.staging, self.out if self._made_out else None)
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+        self.journal.close()
 
 
-def _remove(path: Path) -> None:
+def _make_directory(path: Path) -> None:
+    """A real directory, whatever was there in its place."""
     try:
-        mode = path.lstat().st_mode
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
     except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+        pass
+    path.mkdir(exist_ok=True)
 
 
-def _sync(directories: Iterable[Path]) -> None:
+def _remove_empty(*directories: Path | None) -> None:
+    for directory in directories:
+        with suppress(OSError):
+            if directory is not None:
+                directory.rmdir()
+
+
+def _empty(directory: Path, but: frozenset[str]) -> None:
+    for entry in list(directory.iterdir()):
+        if entry.name in but:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _sync_directories(directories: Iterable[Path]) -> None:
     for directory in sorted(directories):
         with suppress(OSError):  # some file systems refuse to sync a directory; the files themselves are synced
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kafka_salvage.errors import DestinationError
+from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.quarantine import kept_aside, surveys_of
 from kafka_salvage.plan.plan import Plan, Step
+from kafka_salvage.progress import Ahead
+from kafka_salvage.scan.replica import Inventory
 
 PER_RECORD = 330
 """Bytes of a line of JSON besides key, value and headers."""
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
+_TRIAL = 4 << 20
+_WEIGHT = {"segments": 1.2, "jsonl": 4.0}
+"""How many times as long as hashing and writing its bytes a format takes, roughly."""
 
 
 def _records(step: Step) -> int:
@@ -56,14 +65,14 @@ def free_bytes(out: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def refuse_small_disk(out: Path, wanted: Mapping[str, int], *, force: bool) -> None:
-    """Compares with the free space.
+def refuse_small_disk(out: Path, wanted: Mapping[str, int], *, force: bool, staged: int = 0) -> None:
+    """Compares with the free space; ``staged`` bytes of it are written already.
 
     Raises:
         DestinationError: it is too little, and ``force`` is not given.
     """
     free, total = free_bytes(out), sum(wanted.values())
-    if total <= free or force:
+    if total - staged <= free or force:
         return
     listed = ", ".join(f"{name} {size:,}" for name, size in wanted.items() if size)
     raise DestinationError(
@@ -72,3 +81,29 @@ def refuse_small_disk(out: Path, wanted: Mapping[str, int], *, force: bool) -> N
         causes=(f"By format: {listed}.",),
         advice="Give --out on a larger disk, select less, or use --compress; --force tries all the same.",
     )
+
+
+def outlook(inventory: Inventory, options: ExportOptions, stage: Stage) -> list[Ahead]:
+    """The stages of a salvage, with what a byte of evidence will about take to write; a small trial of the disk tells.
+
+    Args:
+        inventory: what will be checked.
+        options: formats and jobs.
+        stage: where the trial is written, and removed.
+    """
+    total = sum(segment.file.size for replica in inventory.replicas for segment in replica.segments)
+    weight = sum(_WEIGHT.get(name, 1.0) for name in options.formats)
+    return [Ahead("check", total), Ahead("write", total, weight * _trial(stage) / options.jobs)]
+
+
+def _trial(stage: Stage) -> float:
+    """Seconds that hashing and writing a byte took just now."""
+    data, place = bytes(_TRIAL), stage.staging / "trial"
+    begun = time.perf_counter()
+    hashlib.sha256(data)
+    with suppress(OSError):
+        place.write_bytes(data)
+    spent = time.perf_counter() - begun
+    with suppress(OSError):
+        place.unlink()
+    return spent / _TRIAL

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import zstandard
 
@@ -21,7 +22,7 @@ _GZIP = 31
 
 
 class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
+    def compress(self, data: Any, /) -> Any: ...
 
     def flush(self) -> bytes: ...
 
@@ -29,7 +30,7 @@ class _Compressor(Protocol):
 class _Plain:
     """No compression."""
 
-    def compress(self, data: bytes, /) -> bytes:
+    def compress(self, data: memoryview | bytes, /) -> memoryview | bytes:
         return data
 
     def flush(self) -> bytes:
@@ -70,8 +71,20 @@ class JsonlWriter:
         if self._file is None:
             self._file = self._stage.create(self.path, NAME)
         for text in self._renderer.lines(chunk):
-            self._file.write(self._compressor.compress(text))
+            self._file.write_later(self._compressor.compress(text))  # a piece is its own memory: nothing to wait for
         self._records += len(chunk.table)
+
+    def state(self) -> dict[str, Any] | None:
+        """Where it stands, as plain values; None in the middle of a compressed file."""
+        if self._file is not None and not isinstance(self._compressor, _Plain):
+            return None
+        opened = None if self._file is None else self._file.checkpoint()
+        return {"records": self._records, "open": opened}
+
+    def restore(self, state: Mapping[str, Any], files: Mapping[str, StagedFile]) -> None:
+        """Goes on from a state; ``files`` are those that it says are open."""
+        self._records = state["records"]
+        self._file = None if state["open"] is None else files[state["open"]["path"]]
 
     def finish(self) -> Written:
         """Closes the file."""

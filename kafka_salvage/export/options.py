@@ -28,6 +28,7 @@ class ExportOptions:
         limits: bounds of decompression.
         segment_limit: most bytes of an output segment, and most that an offset may lie above its name.
         argv: the command line, for `run.json`.
+        bookmark_bytes, bookmark_seconds: how far a line is, is told after so many bytes of evidence, or so long.
 
     Raises:
         RequestError: a value is none of those allowed.
@@ -42,6 +43,8 @@ class ExportOptions:
     limits: Limits = field(default_factory=Limits)
     segment_limit: int = MAX_SEGMENT
     argv: tuple[str, ...] = ()
+    bookmark_bytes: int = 256 << 20
+    bookmark_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.places import encode, encode_path, shown
 from kafka_salvage.export.receipt import Shortfall, WrittenFile
+from kafka_salvage.export.resuming import ASIDE, Bookmark, Bookmarks
 from kafka_salvage.plan.plan import Plan
+from kafka_salvage.progress import Progress
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import QUARANTINED, Verdict
 from kafka_salvage.source.opening import open_source
+from kafka_salvage.source.source import Source
 
 FOLDER = "quarantine"
 INDEX = f"{FOLDER}/index.jsonl"
@@ -51,14 +54,15 @@ def place(survey: SegmentSurvey, region: Region) -> str:
 
 
 def write_quarantine(
-    plan: Plan, stage: Stage, advance: Callable[[int, str], None]
+    plan: Plan, stage: Stage, bookmarks: Bookmarks, progress: Progress
 ) -> tuple[tuple[WrittenFile, ...], tuple[Shortfall, ...]]:
     """Writes every region that is kept aside, and the index of them.
 
     Args:
         plan: whose segment files are looked through.
         stage: where files are made.
-        advance: is told bytes done and the file.
+        bookmarks: what an interrupted run had finished.
+        progress: is told bytes done and the file.
 
     Returns:
         The files, and what could not be read again.
@@ -74,27 +78,43 @@ def write_quarantine(
         if not regions:
             continue
         file = survey.segment.file
-        try:
-            source = open_source(file.real, file.path)
-        except SourceError as error:
-            missed += [Shortfall(file.source, file.path, r.start, r.stop, error.message) for r in regions]
-            continue
-        with closing(source):
+        with ExitStack() as stack:
+            source: Source | None = None
             for region in regions:
-                staged = stage.create(place(survey, region), FOLDER)
-                for at in range(region.start, region.stop, PIECE):
-                    data = source.read(at, min(at + PIECE, region.stop))
-                    staged.write_sparse(data)
-                    advance(len(data), file.path)
-                kept = staged.finish()
-                made.append(kept)
-                lines.append(_line(survey, region, kept))
-                if any(gap.start < region.stop and region.start < gap.stop for gap in source.unreadable):
-                    reason = "zeros stand in the quarantine for what became unreadable after it was checked"
-                    missed.append(Shortfall(file.source, file.path, region.start, region.stop, reason))
+                known, _ = bookmarks.find(ASIDE, place(survey, region))
+                if not known.files:
+                    try:
+                        source = source or stack.enter_context(closing(open_source(file.real, file.path)))
+                    except SourceError as error:
+                        missed.append(Shortfall(file.source, file.path, region.start, region.stop, error.message))
+                        continue
+                    known = _keep(survey, region, source, stage, bookmarks, progress)
+                else:
+                    progress.skip(region.size)
+                made += known.files
+                missed += known.shortfalls
+                lines.append(_line(survey, region, known.files[0]))
     if lines:
         made.append(stage.write(INDEX, FOLDER, b"".join(lines)))
     return tuple(made), tuple(missed)
+
+
+def _keep(
+    survey: SegmentSurvey, region: Region, source: Source, stage: Stage, bookmarks: Bookmarks, progress: Progress
+) -> Bookmark:
+    """Writes one region; what became unreadable since it was checked is zeros."""
+    file, name = survey.segment.file, place(survey, region)
+    staged = stage.create(name, FOLDER)
+    for at in range(region.start, region.stop, PIECE):
+        data = source.read(at, min(at + PIECE, region.stop))
+        staged.write_sparse(data)
+        progress.advance(len(data), f"{file.source}:{file.path}")
+    missed: tuple[Shortfall, ...] = ()
+    if any(gap.start < region.stop and region.start < gap.stop for gap in source.unreadable):
+        reason = "zeros stand in the quarantine for what became unreadable after it was checked"
+        missed = (Shortfall(file.source, file.path, region.start, region.stop, reason),)
+    kept = staged.finish(then=lambda made: bookmarks.tell(ASIDE, name, Bookmark(files=(made,), shortfalls=missed)))
+    return Bookmark(files=(kept,), shortfalls=missed)
 
 
 def _line(survey: SegmentSurvey, region: Region, kept: WrittenFile) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -122,12 +123,29 @@ class RollingLog:
         edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(table)]
         for start, stop in pairwise(edges):
             run = table.take(slice(start, stop))
+            if not strip[start] and self._pass_on(chunk, run):
+                self._count(run, False)
+                continue
             for first, last in self._pieces(run, alone=bool(strip[start])):
                 piece = run.take(slice(first, last))
                 if self._copy(chunk.source, piece, bool(strip[start])):
                     self._count(piece, bool(strip[start]))
                 else:
                     missed += self._copy_singly(chunk, piece, bool(strip[start]))
+
+    def _pass_on(self, chunk: BatchChunk, run: BatchTable) -> bool:
+        """Writes adjacent batches from the memory in which they were checked; False when they are not there."""
+        start, stop = int(run.position[0]), int(run.stop[-1])
+        data = None if chunk.frame is None else chunk.frame.bytes_of(start, stop)
+        if chunk.frame is None or data is None:
+            return False
+        if self._epoch is None:
+            chunk.frame.pending.append(self._opened.write_later(data))
+        else:
+            own = data.copy()
+            restamp_epochs(own, run.position[run.magic >= 2] - start, self._epoch)
+            self._opened.write_later(own)
+        return True
 
     @staticmethod
     def _pieces(run: BatchTable, *, alone: bool) -> list[tuple[int, int]]:
@@ -214,6 +232,32 @@ class RollingLog:
             records, batches = self._in_file
             self._done.append(self._file.finish(records=records, batches=batches))
             self._file, self._in_file = None, [0, 0]
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, as plain values; the open file is synced."""
+        return {
+            "epochs": [list(pair) for pair in self.epochs],
+            "first_base": self.first_base,
+            "next_offset": self.next_offset,
+            "base": self._base,
+            "named": self._named,
+            "in_file": list(self._in_file),
+            "totals": dict(self._totals),
+            "rewritten": self._rewritten,
+            "stripped": [list(pair) for pair in self._stripped],
+            "files": [file.to_dict() for file in self._done],
+            "open": None if self._file is None else self._file.checkpoint(),
+        }
+
+    def restore(self, state: Mapping[str, Any], files: Mapping[str, StagedFile]) -> None:
+        """Goes on from a state; ``files`` are those that it says are open."""
+        self.epochs = [(epoch, start) for epoch, start in state["epochs"]]
+        self.first_base, self.next_offset = state["first_base"], state["next_offset"]
+        self._base, self._named, self._in_file = state["base"], state["named"], list(state["in_file"])
+        self._totals, self._rewritten = dict(state["totals"]), state["rewritten"]
+        self._stripped = [list(pair) for pair in state["stripped"]]
+        self._done = [WrittenFile(**file) for file in state["files"]]
+        self._file = None if state["open"] is None else files[state["open"]["path"]]
 
     def finish(self) -> tuple[WrittenFile, ...]:
         """Closes the open file; returns all of them."""

@@ -1,8 +1,9 @@
 """Rows: a plan's lines as batches and records in offset order, in chunks of bounded size.
 
-Strategy: each step's segment is opened with its repairs laid over, and walked over the step's bytes again (the CRC of
-every batch is computed a second time, so that nothing goes out that changed since it was judged). What cannot be read any
-more is a `Shortfall`, not an exception: the rest of the line still comes out.
+Strategy: each step's segment is opened with its repairs laid over, and its bytes are read once more, in frames: the CRC of
+every batch is computed a second time over the very bytes that are then written or decoded, so that nothing goes out that
+changed since it was judged. What cannot be read any more is a `Shortfall`, not an exception: the rest of the line still
+comes out.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from kafka_salvage.errors import SourceError
 from kafka_salvage.export.lines import Line, lines_of
 from kafka_salvage.export.places import shown
 from kafka_salvage.export.receipt import Shortfall
-from kafka_salvage.export.selecting import EdgeFilter, RecordFilter
+from kafka_salvage.export.selecting import RecordFilter
 from kafka_salvage.export.sink import BatchChunk, RecordChunk
 from kafka_salvage.plan.plan import TRANSACTION_CODES, Plan, Step, TransactionLabels
 from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.frames import Frame, FrameSource, frames
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.records import Outcome, RecordTable, decode
-from kafka_salvage.scan.walk import StopReason, walk
+from kafka_salvage.scan.walk import StopReason
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
@@ -50,14 +52,14 @@ def _shortfall(step: Step, start: int, stop: int, reason: str) -> Shortfall:
     return Shortfall(file.source, file.path, start, stop, reason)
 
 
-def _walk_step(source: Source, step: Step, shortfalls: list[Shortfall]) -> Iterator[BatchTable]:
-    """Batches of a step; where the bytes are no longer what they were, goes on behind that batch if its end is known."""
+def _frames(source: Source, step: Step, shortfalls: list[Shortfall]) -> Iterator[Frame]:
+    """Frames of a step; where the bytes are no longer what they were, goes on behind that batch if its end is known."""
     position = step.start
     while position < step.stop:
         stop = None
-        for block in walk(source, position, step.stop):
-            yield block.batches
-            stop = block.stop or stop
+        for frame in frames(source, position, step.stop):
+            yield frame
+            stop = frame.stop or stop
         if stop is None or stop.reason is StopReason.END:
             return
         end = stop.position + stop.size
@@ -81,30 +83,32 @@ def resolved(source: Source, batches: BatchTable, limits: Limits) -> BatchTable:
     return batches.replace(base_offset=base, last_offset=last, record_count=count)
 
 
-def line_batches(
-    line: Line, limits: Limits, shortfalls: list[Shortfall], reach: EdgeFilter | None = None
-) -> Iterator[BatchChunk]:
-    """All batches of a line, in offset order.
+def step_batches(step: Step, line: Line, limits: Limits, shortfalls: list[Shortfall]) -> Iterator[BatchChunk]:
+    """All batches of a step, in offset order, with their bytes.
 
     Args:
-        line: whose steps are walked.
+        step: one of the line's.
+        line: tells the fates of transactions.
         limits: bounds of decompression.
         shortfalls: what could not be read again is appended.
-        reach: steps that lie wholly outside what it wants are not read.
     """
+    try:
+        source = open_step(step)
+    except SourceError as error:
+        shortfalls.append(_shortfall(step, step.start, step.stop, error.message))
+        return
+    with closing(source):
+        for frame in _frames(source, step, shortfalls):
+            if len(frame.batches):
+                here = source if frame.data is None else FrameSource(source, frame)
+                batches = resolved(here, frame.batches, limits)
+                yield BatchChunk(step, here, batches, line.labels.lookup(batches), frame)
+
+
+def line_batches(line: Line, limits: Limits, shortfalls: list[Shortfall]) -> Iterator[BatchChunk]:
+    """All batches of a line, in offset order; the arguments are those of `step_batches`."""
     for step in line.steps:
-        if reach is not None and not reach.reaches(step):
-            continue
-        try:
-            source = open_step(step)
-        except SourceError as error:
-            shortfalls.append(_shortfall(step, step.start, step.stop, error.message))
-            continue
-        with closing(source):
-            for table in _walk_step(source, step, shortfalls):
-                if len(table):
-                    batches = resolved(source, table, limits)
-                    yield BatchChunk(step, source, batches, line.labels.lookup(batches))
+        yield from step_batches(step, line, limits, shortfalls)
 
 
 def chunk_records(
@@ -131,19 +135,9 @@ def chunk_records(
 
 
 def _labelled(line: Line, records: RecordChunk) -> RecordTable:
-    file = records.step.survey.segment.file
-    origin = Origin(
-        line.topic, line.partition, file.source, file.path, str(records.step.verdict), records.labels, _LABELS
-    )
+    file, verdict = records.step.survey.segment.file, str(records.step.verdict)
+    origin = Origin(line.topic, line.partition, shown(file.source), shown(file.path), verdict, records.labels, _LABELS)
     return replace(records.table, origin=origin)
-
-
-def _origin(line: Line, chunk: RecordChunk) -> Origin:
-    file = chunk.step.survey.segment.file
-    labels = tuple(str(label) for label in TRANSACTION_CODES)
-    return Origin(
-        line.topic, line.partition, shown(file.source), shown(file.path), str(chunk.step.verdict), chunk.labels, labels
-    )
 
 
 def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTable]:

@@ -10,15 +10,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from kafka_salvage.export import manifest, registry
+from kafka_salvage.errors import DestinationError
+from kafka_salvage.export import manifest
 from kafka_salvage.export.atomic import Stage, StagedFile
 from kafka_salvage.export.destination import (
     MANIFEST,
@@ -29,45 +27,31 @@ from kafka_salvage.export.destination import (
     refuse_policy,
     stale_files,
 )
-from kafka_salvage.export.estimate import needs, refuse_small_disk
-from kafka_salvage.export.lines import Line, lines_of
+from kafka_salvage.export.estimate import DOCUMENTS, free_bytes, needs, refuse_small_disk
+from kafka_salvage.export.line_writing import write_lines
+from kafka_salvage.export.lines import lines_of
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.quarantine import kept_aside, surveys_of, write_quarantine
 from kafka_salvage.export.receipt import Receipt, Shortfall, WrittenFile
-from kafka_salvage.export.rows import chunk_records, line_batches
-from kafka_salvage.export.selecting import EdgeFilter, RecordFilter
-from kafka_salvage.export.sink import BatchChunk, BatchWriter, RecordWriter, Setting
+from kafka_salvage.export.refusals import is_full
+from kafka_salvage.export.resuming import Bookmarks, fingerprint
+from kafka_salvage.export.sink import Setting
 from kafka_salvage.plan.plan import Plan
+from kafka_salvage.progress import Progress
 
 if TYPE_CHECKING:
     from kafka_salvage.integrity.report import IntegrityReport
 
-__all__ = ["Progress", "refuse_destination", "write_rescue"]
-
-Advance = Callable[[int, str], None]
-
-
-class Progress(Protocol):
-    """Where progress goes. Called from several threads."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage of ``total`` bytes begins."""
-
-    def advance(self, count: int, where: str = "") -> None:
-        """``count`` more bytes are done."""
-
-
-@dataclass(frozen=True, slots=True)
-class _LineResult:
-    """What came of one line."""
-
-    entry: dict[str, Any]
-    files: tuple[WrittenFile, ...]
-    shortfalls: tuple[Shortfall, ...]
+__all__ = ["refuse_destination", "write_rescue"]
 
 
 def write_rescue(
-    plan: Plan, report: IntegrityReport, out: Path, options: ExportOptions, progress: Progress | None = None
+    plan: Plan,
+    report: IntegrityReport,
+    out: Path,
+    options: ExportOptions,
+    progress: Progress | None = None,
+    stage: Stage | None = None,
 ) -> Receipt:
     """Writes what a plan says.
 
@@ -77,6 +61,7 @@ def write_rescue(
         out: directory to write.
         options: how to write.
         progress: is told bytes of evidence done.
+        stage: of that directory, which was looked at before it was made; it is committed. Without, one is made.
 
     Returns:
         What was written; its ``shortfalls`` name what could not be read again.
@@ -85,41 +70,102 @@ def write_rescue(
         RequestError: the destination or a choice is refused; nothing was written.
         DestinationError: the output could not be written; nothing that looks finished is left.
     """
-    begun = dt.datetime.now(dt.UTC)
-    refuse_destination(plan.inventory, out, options)
     refuse_policy(plan.policy)
-    lines = lines_of(plan)
-    refuse_small_disk(out, needs(plan, lines, options), force=options.force)
-    advance: Advance = progress.advance if progress else _nowhere
-    if progress:
+    if stage is not None:
+        return _Rescue(plan, report, options, stage, progress or Progress()).write(out)
+    refuse_destination(plan.inventory, out, options)
+    refuse_small_disk(out, needs(plan, lines_of(plan), options), force=options.force or options.resume)
+    with Stage(out, resume=options.resume, jobs=options.jobs) as own:
+        return _Rescue(plan, report, options, own, progress or Progress()).write(out)
+
+
+class _Rescue:
+    """One rescue under way."""
+
+    def __init__(
+        self, plan: Plan, report: IntegrityReport, options: ExportOptions, stage: Stage, progress: Progress
+    ) -> None:
+        self._begun = dt.datetime.now(dt.UTC)
+        self._plan = plan
+        self._report = report
+        self._document = manifest.dump(report.to_dict())
+        self._options = options
+        self._stage = stage
+        self._progress = progress
+        self._lines = lines_of(plan)
+        self._needed = needs(plan, self._lines, options)
+        choices = {
+            **manifest.settings(plan, options),
+            "limits": str(options.limits),
+            "segment_limit": options.segment_limit,
+            "show_secrets": plan.policy.show_secrets,
+        }
+        self._bookmarks = Bookmarks(stage, fingerprint(plan, self._document, choices))
+
+    def write(self, out: Path) -> Receipt:
+        """Writes and commits.
+
+        Raises:
+            DestinationError: what is finished stays staged; on a full disk the message tells how much is missing.
+        """
+        self._bookmarks.sweep()
+        refuse_small_disk(out, self._needed, force=self._options.force, staged=self._stage.staged_bytes())
+        try:
+            receipt = self._write()
+            self._stage.write(RUN, "document", self._run_block(out))
+            _clear(self._stage.out, {file.path for file in receipt.files})
+            self._stage.commit(last=(RUN, REPORT, MANIFEST, SUMS))
+        except BaseException as error:
+            self._stage.abandon()
+            self._bookmarks.sweep()
+            if isinstance(error, DestinationError) and is_full(error):
+                raise self._missing(error) from error
+            raise
+        return receipt
+
+    def _write(self) -> Receipt:
+        plan, stage, progress = self._plan, self._stage, self._progress
         aside = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
-        progress.stage("write", sum(line.bytes for line in lines) + aside)
-    with Stage(out) as stage:
-        setting = Setting(stage, plan.policy, options)
-        results = _write_lines(lines, setting, advance)
-        kept, missed = write_quarantine(plan, stage, advance)
+        progress.stage("write", sum(line.bytes for line in self._lines) + aside)
+        results = write_lines(self._lines, Setting(stage, plan.policy, self._options), self._bookmarks, progress)
+        kept, missed = write_quarantine(plan, stage, self._bookmarks, progress)
         files = [file for result in results for file in result.files] + list(kept)
-        files += _write_report(report, stage)
+        files += self._write_report()
         shortfalls = [shortfall for result in results for shortfall in result.shortfalls] + list(missed)
         receipt = Receipt(
             out=stage.out,
-            report=report,
+            report=self._report,
             files=tuple(sorted(files, key=lambda file: file.path)),
             partitions=tuple(result.entry for result in results),
             sources=manifest.sources(plan),
-            settings=manifest.settings(plan, options),
+            settings=manifest.settings(plan, self._options),
             shortfalls=tuple(_once(shortfalls)),
         )
         listed = stage.write(MANIFEST, "document", manifest.dump(receipt.to_dict()))
         stage.write(SUMS, "document", manifest.sums([*receipt.files, listed]))
-        stage.write(RUN, "document", manifest.dump(manifest.run_block(plan.inventory, options, str(out), begun)))
-        _clear(stage.out, {file.path for file in receipt.files})
-        stage.commit(last=(RUN, REPORT, MANIFEST, SUMS))
-    return receipt
+        return receipt
 
+    def _write_report(self) -> list[WrittenFile]:
+        made = [self._stage.write(REPORT, "document", self._document)]
+        overflow: StagedFile | None = None
+        for finding in self._report.findings_overflow:
+            overflow = overflow or self._stage.create("findings.jsonl", "document")
+            overflow.write(manifest.dump_line(finding))
+        return made if overflow is None else [*made, overflow.finish()]
 
-def _nowhere(count: int, where: str) -> None:
-    """Progress that nobody watches."""
+    def _run_block(self, out: Path) -> bytes:
+        return manifest.dump(manifest.run_block(self._plan.inventory, self._options, str(out), self._begun))
+
+    def _missing(self, error: DestinationError) -> DestinationError:
+        """The same, with how much room is missing now that torn files are gone."""
+        free = free_bytes(self._stage.out)
+        missing = max(sum(self._needed.values()) - self._stage.staged_bytes() - free, DOCUMENTS)
+        return DestinationError(
+            f"{error.message}; about {missing:,} more bytes are needed",
+            target=error.target,
+            causes=error.causes,
+            advice=error.advice,
+        )
 
 
 def _once(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
@@ -127,105 +173,13 @@ def _once(shortfalls: Sequence[Shortfall]) -> list[Shortfall]:
     return sorted(set(shortfalls), key=lambda s: (s.source, s.path, s.start, s.stop, s.reason))
 
 
-def _write_report(report: IntegrityReport, stage: Stage) -> list[WrittenFile]:
-    made = [stage.write(REPORT, "document", manifest.dump(report.to_dict()))]
-    overflow: StagedFile | None = None
-    for finding in report.findings_overflow:
-        overflow = overflow or stage.create("findings.jsonl", "document")
-        overflow.write(manifest.dump_line(finding))
-    return made if overflow is None else [*made, overflow.finish()]
-
-
 def _clear(out: Path, wanted: set[str]) -> None:
     """Removes what an earlier rescue left in the output directory and this one does not replace; its sums first."""
     stale = [path for path in stale_files(out) if path not in wanted]
-    for path in (SUMS, MANIFEST, *stale):
+    for path in (SUMS, *stale, MANIFEST):  # the manifest tells what is stale: it goes last
         with suppress(OSError):
             (out / path).unlink()
     for path in stale:
         with suppress(OSError):
             for parent in (out / path).relative_to(out).parents:
                 (out / parent).rmdir()
-
-
-class _Abandoned(Exception):  # noqa: N818 - it never leaves this module
-    """Another line has failed: this one need not be finished."""
-
-
-def _write_lines(lines: Sequence[Line], setting: Setting, advance: Advance) -> list[_LineResult]:
-    """Writes lines, some side by side. The first failure, or Ctrl-C, stops the others at their next chunk."""
-    stop = Event()
-
-    def watched(count: int, where: str) -> None:
-        if stop.is_set():
-            raise _Abandoned
-        advance(count, where)
-
-    if setting.options.jobs <= 1:
-        return [_write_line(line, setting, advance) for line in lines]
-    with ThreadPoolExecutor(setting.options.jobs, thread_name_prefix="write") as pool:
-        waiting = [pool.submit(_write_line, line, setting, watched) for line in lines]
-        try:
-            wait(waiting, return_when=FIRST_EXCEPTION)
-            failed = [error for f in waiting if f.done() and (error := f.exception()) is not None]
-            if failed:
-                raise failed[0]
-            return [each.result() for each in waiting]
-        except BaseException:
-            stop.set()
-            for each in waiting:
-                each.cancel()
-            raise
-
-
-def _write_line(line: Line, setting: Setting, advance: Advance) -> _LineResult:
-    """Reads one line once and hands it to every writer."""
-    sinks = [(name, registry.load(name)) for name in sorted(setting.options.formats)]
-    batch_writers: list[tuple[str, BatchWriter]] = []
-    record_writers: list[tuple[str, RecordWriter]] = []
-    for name, sink in sinks:
-        if hasattr(sink, "batch_writer"):
-            batches = sink.batch_writer(line, setting)
-            batch_writers += [(name, batches)] if batches is not None else []
-        else:
-            records = sink.record_writer(line, setting)
-            record_writers += [(name, records)] if records is not None else []
-    shortfalls = _feed(line, setting, [w for _, w in batch_writers], [w for _, w in record_writers], advance)
-    notes: dict[str, Any] = {}
-    files: list[WrittenFile] = []
-    for written in [writer.finish() for _, writer in batch_writers] + [writer.finish() for _, writer in record_writers]:
-        files += written.files
-        notes.update(written.notes)
-    return _LineResult(manifest.partition_entry(line, notes), tuple(files), tuple(shortfalls))
-
-
-def _feed(
-    line: Line,
-    setting: Setting,
-    batch_writers: Sequence[BatchWriter],
-    record_writers: Sequence[RecordWriter],
-    advance: Advance,
-) -> list[Shortfall]:
-    limits = setting.options.limits
-    edges = EdgeFilter(line, setting.policy, limits)
-    rows = RecordFilter(line, setting.policy)
-    shortfalls: list[Shortfall] = []
-    for chunk in line_batches(line, limits, shortfalls, edges):
-        if batch_writers:
-            _feed_batches(chunk, edges, batch_writers, shortfalls)
-        if record_writers:
-            for records in chunk_records(chunk, line.labels, rows, limits, shortfalls):
-                for record_writer in record_writers:
-                    record_writer.take(records)
-        advance(int(chunk.batches.size.sum()), chunk.step.survey.segment.file.path)
-    return shortfalls
-
-
-def _feed_batches(
-    chunk: BatchChunk, edges: EdgeFilter, writers: Sequence[BatchWriter], shortfalls: list[Shortfall]
-) -> None:
-    wanted = edges.wanted(chunk)
-    if wanted.any():
-        kept = chunk.take(wanted)
-        for writer in writers:
-            shortfalls.extend(writer.take(kept))

@@ -11,6 +11,7 @@ Source: `LogLoader.java`, `LogSegment.java`, `ProducerAppendInfo.java`, `LeaderE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from kafka_salvage.export.places import UNLOADABLE_TOPICS, encode
 from kafka_salvage.export.receipt import Shortfall, Written, WrittenFile
 from kafka_salvage.export.rolling import RollingLog
 from kafka_salvage.export.sink import BatchChunk, Setting
+from kafka_salvage.export.staged import StagedFile
 from kafka_salvage.plan.plan import TRANSACTION_CODES, Transaction
 from kafka_salvage.plan.policy import Undecided
 from kafka_salvage.scan.batches import BatchTable, Bool
@@ -98,6 +100,16 @@ class SegmentWriter:
                 strip[row] |= producer in self._open
             elif not strip[row]:
                 self._open.add(producer)
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands, as plain values."""
+        return {"log": self._log.state(), "aside": self._aside.state(), "open": sorted(self._open)}
+
+    def restore(self, state: Mapping[str, Any], files: Mapping[str, StagedFile]) -> None:
+        """Goes on from a state; ``files`` are those that it says are open."""
+        self._log.restore(state["log"], files)
+        self._aside.restore(state["aside"], files)
+        self._open = set(state["open"])
 
     def finish(self) -> Written:
         """Closes the segments and writes the checkpoint and, when an id is given, `partition.metadata`."""

@@ -6,6 +6,8 @@ always goes out too, also when it lies behind the selection: without it a broker
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from kafka_salvage.export.lines import Line
@@ -81,6 +83,15 @@ class EdgeFilter:
         self._limits = limits
         self._narrow = policy.selection.narrows_records
         self._open: set[int] = set()
+
+    @property
+    def producers(self) -> tuple[int, ...]:
+        """Those that have a transaction open in what went out."""
+        return tuple(sorted(self._open))
+
+    def restore(self, producers: Iterable[int]) -> None:
+        """Goes on where these have a transaction open."""
+        self._open = set(producers)
 
     def reaches(self, step: Step) -> bool:
         """Whether anything of a step can go out."""

@@ -18,6 +18,7 @@ from kafka_salvage.export.receipt import Shortfall, Written
 from kafka_salvage.plan.plan import Step
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.scan.batches import I8, BatchTable, Bool
+from kafka_salvage.scan.frames import Frame
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.source.source import Source
 
@@ -46,18 +47,20 @@ class BatchChunk:
         source: gives their bytes, repairs laid over; open as long as the chunk is used.
         batches: control batches included.
         labels: code of each batch (index into `TRANSACTION_CODES`); of no meaning for control batches.
+        frame: the bytes whose CRCs agreed, as far as they are in memory.
     """
 
     step: Step
     source: Source
     batches: BatchTable
     labels: I8
+    frame: Frame | None = None
 
     def take(self, which: Bool) -> BatchChunk:
         """Some of the batches."""
         if which.all():
             return self
-        return BatchChunk(self.step, self.source, self.batches.take(which), self.labels[which])
+        return BatchChunk(self.step, self.source, self.batches.take(which), self.labels[which], self.frame)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +79,11 @@ class RecordChunk:
 
 
 class BatchWriter(Protocol):
-    """Writes the batches of one line."""
+    """Writes the batches of one line.
+
+    A writer may have ``state() -> Mapping | None`` (plain JSON values that tell where it stands; None when it cannot tell) and
+    ``restore(state, files)`` (goes on from there; see `resuming`). One without begins its line anew after an interruption.
+    """
 
     def take(self, chunk: BatchChunk) -> tuple[Shortfall, ...]:
         """Writes batches; returns those that could not be read again."""

@@ -195,14 +195,13 @@ class Journal:
         entry = read_line(line)
         return None if entry is None or entry[:2] != [kind, key] else entry[2]
 
-    def append(self, kind: str, key: str, value: Any, *, sync: bool = False) -> None:
+    def append(self, kind: str, key: str, value: Any) -> None:
         """Tells that a thing is finished.
 
         Args:
             kind: what sort of thing.
             key: which one.
             value: plain JSON values.
-            sync: come back only when it is on the disk.
 
         Raises:
             DestinationError: it could not be written; what was told before stands.
@@ -219,7 +218,7 @@ class Journal:
                         os.ftruncate(self._file, at)
                     raise
                 self._places[kind, key] = (at, len(line))
-                due = sync or time.monotonic() - self._synced >= SYNC_SECONDS
+                due = time.monotonic() - self._synced >= SYNC_SECONDS
                 if due:
                     self._synced = time.monotonic()
             if due:

@@ -43,7 +43,7 @@ class Frame:
     data: U8 | None
     start: int
     stop: Stop | None
-    pending: list[Callable[[], None]] = field(default_factory=list)
+    pending: list[Callable[[], object]] = field(default_factory=list)
 
     def bytes_of(self, start: int, stop: int) -> U8 | None:
         """Bytes ``[start, stop)`` of the file, not copied; None when they are not here."""
@@ -77,7 +77,7 @@ class _Reader:
         self._size = size
         self._make = aligned_buffer
         self._buffers: list[U8] = [aligned_buffer(0)] * 2
-        self._pending: list[list[Callable[[], None]]] = [[], []]
+        self._pending: list[list[Callable[[], object]]] = [[], []]
         self._turn = 0
 
     def frames(self, start: int) -> Iterator[Frame]:
@@ -102,7 +102,7 @@ class _Reader:
                 if at < 0:
                     return
 
-    def _filled(self, at: int, tail: U8) -> tuple[U8, list[Callable[[], None]]]:
+    def _filled(self, at: int, tail: U8) -> tuple[U8, list[Callable[[], object]]]:
         """The next buffer, holding what begins at ``at``; ``tail`` is the beginning of that."""
         turn, self._turn = self._turn, 1 - self._turn
         for wait in self._pending[turn]:

@@ -98,7 +98,8 @@ def survey_of(root: Path, source: str, directory: str, piece: Piece) -> SegmentS
     path = f"{directory}/{name}"
     real = root / path
     real.parent.mkdir(parents=True, exist_ok=True)
-    real.write_bytes(piece.data)
+    if not real.exists() or real.read_bytes() != piece.data:  # a scene that is there already stays untouched
+        real.write_bytes(piece.data)
     file = EvidenceFile(source, path, real, len(piece.data), FileKind.SEGMENT)
     segment = SegmentFile(file, piece.base, piece.state, Suffix.NONE)
     rows = [

@@ -137,11 +137,18 @@ def test_a_full_disk_keeps_what_was_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert found(path) == {"a": 1, "c": 3}
 
 
-def test_what_is_synced_is_synced_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_synced_about_once_a_second_and_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
+    now = [1000.0]
+    monkeypatch.setattr("kafka_salvage.regions.journal.time.monotonic", lambda: now[0])
     with Journal(tmp_path / "state", resume=False) as journal:
         monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_size))
         journal.append("thing", "a", 1)
         assert synced == []
-        journal.append("thing", "b", 2, sync=True)
-        assert synced == [(tmp_path / "state").stat().st_size]
+        now[0] += 1.5
+        journal.append("thing", "b", 2)
+        two = (tmp_path / "state").stat().st_size
+        assert synced == [two]
+        journal.append("thing", "c", 3)
+        assert synced == [two]
+    assert synced == [two, (tmp_path / "state").stat().st_size]
