@@ -2,8 +2,8 @@
 
 One base offset may lie (it is outside the CRC); the chain is what the others agree on, so that one flipped offset never
 condemns what follows. Weights count first; ties go to more fitting links (the offsets between two neighbours of the chain
-equal those of the off-chain rows lying between them), then to fewer touching links that leave a gap, then to the lower
-last offset. O(n log n).
+equal those of the off-chain rows lying between them), then to fewer touching links that leave a gap, then to more touching links that follow
+on, then to the lower last offset. O(n log n).
 
 1. Rows that no other row can tell apart (neighbours in the file *and* in offset order) are joined: an ordinary file with
    one bad offset becomes a handful of nodes.
@@ -19,10 +19,10 @@ import numpy as np
 
 from kafka_salvage.scan.batches import I64, Bool
 
-Score = tuple[int, int, int]
-"""Weight, fitting links, minus touching links with a gap: higher is better."""
+Score = tuple[int, int, int, int]
+"""Weight, fitting links, minus touching links with a gap, touching links that follow on: higher is better."""
 
-_NOTHING: Score = (0, 0, 0)
+_NOTHING: Score = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class _Nodes:
     weight: list[int]
     fits: list[int]
     gaps: list[int]
+    close: list[int]
     touches: list[bool]
     before: list[int]
     after: list[int]
@@ -94,6 +95,7 @@ def _nodes(first: I64, last: I64, weight: I64, touches: Bool) -> _Nodes:
         weight=np.add.reduceat(weight, head).tolist(),
         fits=np.add.reduceat(dense.astype(np.int64), head).tolist(),
         gaps=np.add.reduceat(gap.astype(np.int64), head).tolist(),
+        close=np.add.reduceat((dense & touches).astype(np.int64), head).tolist(),
         touches=touches[head].tolist(),
         before=sums[head].tolist(),
         after=sums[tail + 1].tolist(),
@@ -114,16 +116,22 @@ def _best_links(nodes: _Nodes) -> list[int]:
         best, source = prefix.below(nodes.first[j])
         near = j - 1
         if near >= 0 and nodes.last[near] < nodes.first[j]:
-            weight, fits, gaps = scores[near]
-            link = (weight, fits, gaps - int(nodes.touches[j] and nodes.first[j] != nodes.last[near] + 1))
+            weight, fits, gaps, close = scores[near]
+            follows, touches = int(nodes.first[j] == nodes.last[near] + 1), int(nodes.touches[j])
+            link = (weight, fits + follows, gaps - (1 - follows) * touches, close + follows * touches)
             if link > best:
                 best, source = link, near
         fit = fitting.get(nodes.first[j] - nodes.before[j], -1)
         if fit >= 0 and nodes.last[fit] < nodes.first[j]:
-            weight, fits, gaps = scores[fit]
-            if (weight, fits + 1, gaps) > best:
-                best, source = (weight, fits + 1, gaps), fit
-        scores[j] = (best[0] + nodes.weight[j], best[1] + nodes.fits[j], best[2] - nodes.gaps[j])
+            weight, fits, gaps, close = scores[fit]
+            if (weight, fits + 1, gaps, close) > best:
+                best, source = (weight, fits + 1, gaps, close), fit
+        scores[j] = (
+            best[0] + nodes.weight[j],
+            best[1] + nodes.fits[j],
+            best[2] - nodes.gaps[j],
+            best[3] + nodes.close[j],
+        )
         came[j] = source
         key = nodes.last[j] + 1 - nodes.after[j]
         other = fitting.get(key, -1)

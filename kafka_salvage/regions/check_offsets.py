@@ -156,11 +156,11 @@ def jumps_ahead(table: BatchTable, placed: Bool, base: int | None) -> int | None
 
 
 def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> list[list[int]]:
-    """Rows of magic 0 and 1 right behind damage that leave a gap to the batch they touch: in a log without gaps, guests.
+    """Rows right behind damage that leave a gap to the batch they touch: in a log without gaps, guests or misplaced.
 
     A message whose header is gone may have ended with other messages, and then they touch the next batch; their offsets
     need not follow. In a log without gaps those of its own batches do. A stretch far larger than any message of the file
-    is nobody's value.
+    is nobody's value. A v2 batch cannot be such a guest, but its base offset has no witness there.
 
     Args:
         table: batches in file order.
@@ -170,10 +170,10 @@ def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> li
     """
     if not len(starts) or len(table) < 2:
         return []
-    bad = ~placed[:-1] | (table.magic[:-1] >= 2) | agrees[:-1]
+    bad = ~placed[:-1] | agrees[:-1]
     touches = (table.position[1:] == table.stop[:-1]) & placed[1:]
     gap = ~bad & touches & (table.base_offset[1:] != table.last_offset[:-1] + 1)
-    ends = np.flatnonzero(bad | ~touches | gap)
+    ends = np.flatnonzero(bad | ~touches | gap | (table.magic[:-1] >= 2))
     found = []
     for row in np.searchsorted(table.position, starts).tolist():
         at = int(np.searchsorted(ends, row))

@@ -19,6 +19,8 @@ from kafka_salvage.source.source import Source
 END_SLACK = 8
 """Zero bytes that a batch may end with and that are taken for the start of the blank tail."""
 _PIECE = 1 << 20
+_FEW = 2
+"""How many times more index entries must name last offsets than others, to call the others wrong."""
 _FIRST_PIECE = 4096
 """Most files end with data: a page is enough to see that."""
 
@@ -155,14 +157,19 @@ class Ground:
         return np.asarray(known & ((offset == table.base_offset) | (offset == table.last_offset)))
 
     def index_contradicts(self, table: BatchTable) -> Bool:
-        """For each batch: an entry names its position with an offset below it.
+        """For each batch: an entry names its position with an offset below it, or below its end where others do not.
 
-        An offset above is none: brokers name the last offset of all batches that were appended at once.
+        An offset above is none: brokers name the last offset of all batches that were appended at once. Old ones named the
+        first or an inner one; if no more than a few entries of the file do, their batches begin too late.
         """
         at, known = self._entries(table)
         if not len(self.index_positions):
             return known
-        return np.asarray(known & (self.index_offsets[at] < table.base_offset))
+        offset = self.index_offsets[at]
+        inner = known & (offset < table.last_offset)
+        wide = known & (table.last_offset > table.base_offset)
+        few = _FEW * int(inner.sum()) <= int((wide & ~inner).sum())
+        return np.asarray(inner if few else known & (offset < table.base_offset))
 
     def _entries(self, table: BatchTable) -> tuple[I64, Bool]:
         if not len(self.index_positions):

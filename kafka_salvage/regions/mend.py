@@ -87,13 +87,21 @@ class Mender:
     def _put_in_place(self, group: list[int], on: I64) -> bool:
         room = self._room(group, on)
         spans = [self._span(row) for row in group]
-        if room is None or room[1] - room[0] != sum(spans):
+        if room is None or room[1] - room[0] != sum(spans) or self._has_a_place(group, on):
             return False
         at = room[0]
         for row, span in zip(group, spans, strict=True):
             self._move(row, at + span - 1, "its neighbours, which leave exactly one place")
             at += span
         return True
+
+    def _has_a_place(self, group: list[int], on: I64) -> bool:
+        """Whether records prove the offsets, or they are free elsewhere in the file: then the bytes were moved."""
+        table = self._judged.table
+        if bool((table.is_wrapper[group] & (table.magic[group] == 0)).any()):
+            return True
+        free = self._elsewhere(group, on)
+        return free is not None and len(on) > 0 and free.stop <= int(table.last_offset[on].max())
 
     def _move(self, row: int, last: int, witness: str) -> None:
         """Gives a row another place by its last offset."""
