@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import crc32c
+import numpy as np
 
 
 def varint(number: int) -> bytes:
@@ -42,18 +44,45 @@ def batch_of(size: int) -> tuple[bytearray, int]:
     return batch(records, 120 - 22), records
 
 
-def write(path: Path, size: int, batch_size: int) -> tuple[int, int]:
-    """Writes about ``size`` bytes of equal batches with advancing offsets; gives (batches, records)."""
+def write(path: Path, size: int, batch_size: int, base: int = 0, *, damaged: int = 0) -> tuple[int, int]:
+    """Writes about ``size`` bytes of equal batches with advancing offsets; gives (batches, records).
+
+    Args:
+        path: the `.log`.
+        size: bytes.
+        batch_size: bytes of a batch.
+        base: offset of the first record.
+        damaged: one byte in so many is flipped; 0: none.
+    """
     one, records = batch_of(batch_size)
     count = max(1, size // len(one))
+    rows = np.tile(np.frombuffer(bytes(one), np.uint8), (min(count, max(1, (16 << 20) // len(one))), 1))
     with path.open("wb") as file:
-        for first in range(0, count, 4096):
-            piece = bytearray()
-            for number in range(first, min(first + 4096, count)):
-                struct.pack_into(">q", one, 0, number * records)
-                piece += one
-                if len(piece) > 1 << 24:
-                    file.write(piece)
-                    piece.clear()
-            file.write(piece)
+        for first in range(0, count, len(rows)):
+            here = rows[: count - first]
+            offsets = base + (first + np.arange(len(here))) * records
+            here[:, :8] = offsets.astype(">i8").view(np.uint8).reshape(-1, 8)
+            data = here.tobytes()
+            if damaged:
+                hit = bytearray(data)
+                for at in range(damaged // 2, len(hit), damaged):
+                    hit[at] ^= 1
+                data = bytes(hit)
+            file.write(data)
     return count, count * records
+
+
+def write_partition(folder: Path, sizes: Sequence[int], batch_size: int, *, damaged: int = 0) -> int:
+    """A partition directory of segments of these sizes, each with its `.index` as a broker leaves it; gives all bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = total = 0
+    length, per_batch = len(batch_of(batch_size)[0]), batch_of(batch_size)[1]
+    for size in sizes:
+        path = folder / f"{base:020d}.log"
+        count, records = write(path, size, batch_size, base, damaged=damaged)
+        at = np.arange(1, count)[:: max(1, -(-4096 // length))]
+        entries = np.stack([at * per_batch + per_batch - 1, at * length], axis=1).astype(">i4")
+        path.with_suffix(".index").write_bytes(entries.tobytes())
+        base += records
+        total += path.stat().st_size
+    return total

@@ -33,6 +33,7 @@ class Result:
         ours, reference: best rates.
         beside: what the reference is.
         goal: least ratio that is promised; 0 when nothing is.
+        less: both are costs (seconds, bytes): the reference is divided by ours.
     """
 
     name: str
@@ -41,10 +42,11 @@ class Result:
     reference: float
     beside: str
     goal: float = 0.0
+    less: bool = False
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.reference
+        return self.reference / self.ours if self.less else self.ours / self.reference
 
 
 def interleaved(ours: Callable[[], object], reference: Callable[[], object], repeats: int) -> tuple[float, float]:
