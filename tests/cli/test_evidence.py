@@ -149,8 +149,11 @@ def hook(event, arguments):
         return
     busy = True
     try:
-        if event.startswith("socket.") or event == "fcntl.flock" or event == "fcntl.lockf":
+        if event.startswith("socket."):
             events.append([event, ""])
+        elif event in ("fcntl.flock", "fcntl.lockf"):
+            if below(os.readlink(f"/proc/self/fd/{arguments[0]}")):
+                events.append([event, ""])
         elif any(below(each) for each in arguments if isinstance(each, (str, bytes, os.PathLike))):
             events.append([event, str(arguments[2]) if event == "open" else ""])
     finally:

@@ -99,7 +99,7 @@ def test_a_kill_leaves_nothing_that_looks_finished_and_resume_completes_it(big: 
     assert written == b"".join(p.read_bytes() for p in sorted((big / "big-0").glob("*.log")))
 
 
-def test_a_file_size_limit_in_the_middle_is_code_5_and_leaves_nothing(big: Path, tmp_path: Path) -> None:
+def test_a_file_size_limit_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finished(big: Path, tmp_path: Path) -> None:
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20)); "
     program = limit + "from kafka_salvage.cli.main import main; main()"
     words = [sys.executable, "-c", program, "salvage", str(big), "--out", str(tmp_path / "out")]
@@ -108,11 +108,11 @@ def test_a_file_size_limit_in_the_middle_is_code_5_and_leaves_nothing(big: Path,
     assert done.stderr.startswith("Error: ")
     assert "could not be written: the file system allows no file of that size" in done.stderr
     assert done.stdout == ""
-    assert not (tmp_path / "out").exists()
+    assert looks_finished(tmp_path / "out") == []
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 5 << 20
 
 
-def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing(
+def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finished(
     tmp_path: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = damaged(tmp_path / "b")
@@ -129,7 +129,7 @@ def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing(
     assert said.out == ""
     assert "the disk is full" in said.err
     assert "do: Free space" in said.err
-    assert not (tmp_path / "out").exists()
+    assert looks_finished(tmp_path / "out") == []
 
 
 @pytest.mark.skipif(
@@ -159,7 +159,7 @@ def test_too_little_space_is_said_before_the_first_byte(
     said = capsys.readouterr()
     assert "1,000 are free" in said.err
     assert "--force" in said.err
-    assert not (tmp_path / "out").exists()
+    assert looks_finished(tmp_path / "out") == []
     assert run(["salvage", str(root), "--out", str(tmp_path / "out"), "--force"]) == 0
 
 
