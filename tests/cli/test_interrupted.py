@@ -99,7 +99,9 @@ def test_a_kill_leaves_nothing_that_looks_finished_and_resume_completes_it(big: 
     assert written == b"".join(p.read_bytes() for p in sorted((big / "big-0").glob("*.log")))
 
 
-def test_a_file_size_limit_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finished(big: Path, tmp_path: Path) -> None:
+def test_a_file_size_limit_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finished(
+    big: Path, tmp_path: Path
+) -> None:
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20)); "
     program = limit + "from kafka_salvage.cli.main import main; main()"
     words = [sys.executable, "-c", program, "salvage", str(big), "--out", str(tmp_path / "out")]
