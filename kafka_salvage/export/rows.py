@@ -25,7 +25,7 @@ from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.frames import Frame, FrameSource, frames
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.origin import Origin
-from kafka_salvage.scan.records import Outcome, RecordTable, decode
+from kafka_salvage.scan.records import Outcome, RecordTable, decode, validate
 from kafka_salvage.scan.walk import StopReason
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
@@ -75,8 +75,7 @@ def resolved(source: Source, batches: BatchTable, limits: Limits) -> BatchTable:
     wrappers = np.flatnonzero(batches.is_wrapper)
     if not len(wrappers):
         return batches
-    parts = [decoded.table.batches for decoded in decode(source, batches.take(wrappers), limits)]
-    inner = BatchTable.concat(parts)
+    inner = BatchTable.concat(seen.batches for seen in validate(source, batches.take(wrappers), limits))
     base, last, count = batches.base_offset.copy(), batches.last_offset.copy(), batches.record_count.copy()
     rows = np.searchsorted(batches.position, inner.position)
     base[rows], last[rows], count[rows] = inner.base_offset, inner.last_offset, inner.record_count

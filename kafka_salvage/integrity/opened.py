@@ -9,9 +9,9 @@ from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.held import HeldBlock, walk_held
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable, decode
-from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
@@ -45,17 +45,16 @@ class OpenedSegment:
         patches = [(patch.position, patch.after) for patch in self.survey.patches]
         return PatchedSource(open_source(file.real, file.path), patches)
 
-    def _tables(self, source: Source) -> Iterator[BatchTable]:
+    def _blocks(self, source: Source) -> Iterator[HeldBlock]:
         for start, stop in zip(self.survey.runs.start.tolist(), self.survey.runs.stop.tolist(), strict=True):
-            for block in walk(source, start, stop):
-                yield block.batches
+            yield from walk_held(source, start, stop)
 
     @cached_property
     def batches(self) -> BatchTable:
         """Believed batches in file order, repairs laid over."""
         source = self._source()
         try:
-            return BatchTable.concat(self._tables(source))
+            return BatchTable.concat(block.batches for block in self._blocks(source))
         finally:
             source.close()
 
@@ -63,8 +62,8 @@ class OpenedSegment:
         """Records of the believed batches as columns, in pieces of bounded size; control records included."""
         source = self._source()
         try:
-            for table in self._tables(source):
-                for decoded in decode(source, table, limits):
+            for block in self._blocks(source):
+                for decoded in decode(source, block.batches, limits, held=block.held):
                     yield decoded.table
         finally:
             source.close()

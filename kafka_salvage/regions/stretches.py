@@ -20,10 +20,11 @@ from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.ahead import Ahead, Notes
 from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Outcome, decode
+from kafka_salvage.scan.records import Outcome, validate
 from kafka_salvage.scan.resync import Sanity
-from kafka_salvage.scan.walk import Stop, walk
+from kafka_salvage.scan.walk import Stop
 from kafka_salvage.source.source import Source
 
 DECODED_AT_ONCE = 16 << 20
@@ -154,8 +155,8 @@ def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
     def good(at: int) -> bool:
         return all(
             bool((piece.outcome == Outcome.OK).all())
-            for block in walk(source, int(edges[at]), int(edges[at + 1]))
-            for piece in decode(source, block.batches, limits)
+            for block in walk_held(source, int(edges[at]), int(edges[at + 1]))
+            for piece in validate(source, block.batches, limits, held=block.held)
         )
 
     return all(engine.ordered_map(good, range(len(edges) - 1), 1))
