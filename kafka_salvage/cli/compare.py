@@ -62,7 +62,7 @@ def command(
         display.outcome(found.exit_code)
     content = json.dumps(found.to_dict(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
     if json_file == "-":
-        click.get_binary_stream("stdout").write(content.encode())
+        click.echo(content.encode(), nl=False)
         return found.exit_code
     if json_file is not None:
         write_text(Path(json_file), content)

@@ -71,7 +71,7 @@ def command(
         display.outcome(found.exit_code)
     for name, content in ((csv_file, found.to_csv()), (json_file, _json(found))):
         if name == "-":
-            click.get_binary_stream("stdout").write(content.encode())
+            click.echo(content.encode(), nl=False)
         elif name is not None:
             write_text(Path(name), content)
     if "-" not in (csv_file, json_file):

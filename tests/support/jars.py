@@ -12,12 +12,12 @@ from pathlib import Path
 VERSION = "4.1.1"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafka_salvage-tests"
 
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>kafka-salvage</groupId><artifactId>broker-jars</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+      <groupId>org.apache.kafka</groupId><artifactId>ARTIFACT</artifactId><version>VERSION</version>
     </dependency>
     <dependency>
       <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
@@ -58,8 +58,16 @@ def jars() -> Path:
     Raises:
         UnavailableError: neither the cache nor Maven gives them.
     """
-    target = CACHE / f"kafka-{VERSION}"
-    if (target / f"kafka_2.13-{VERSION}.jar").is_file():
+    return _fetched("kafka_2.13", CACHE / f"kafka-{VERSION}")
+
+
+def tools() -> Path:
+    """Directory with the jars of Kafka's command-line programs, as `jars`."""
+    return _fetched("kafka-tools", CACHE / f"kafka-tools-{VERSION}")
+
+
+def _fetched(artifact: str, target: Path) -> Path:
+    if (target / f"{artifact}-{VERSION}.jar").is_file():
         return target
     maven = shutil.which("mvn")
     if maven is None:
@@ -67,7 +75,7 @@ def jars() -> Path:
     partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     partial.mkdir(parents=True)
     try:
-        (partial / "pom.xml").write_text(POM)
+        (partial / "pom.xml").write_text(_POM.replace("ARTIFACT", artifact).replace("VERSION", VERSION))
         command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
         done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False, timeout=1200)
         if done.returncode:
@@ -79,7 +87,9 @@ def jars() -> Path:
     return target
 
 
-def run_tool(main: str, *arguments: str, directory: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+def run_tool(
+    main: str, *arguments: str, directory: Path, timeout: float = 180, classpath: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs one of Kafka's own programs.
 
     Args:
@@ -87,8 +97,17 @@ def run_tool(main: str, *arguments: str, directory: Path, timeout: float = 180) 
         arguments: for it.
         directory: where its logging settings are put.
         timeout: seconds.
+        classpath: directory with jars; those of the broker without.
     """
     settings = directory / "quiet.properties"
     settings.write_text("rootLogger.level = OFF\n")
-    command = [java(), "-Xmx256m", *JVM, f"-Dlog4j2.configurationFile={settings}", "-cp", f"{jars()}/*", main]
+    command = [
+        java(),
+        "-Xmx256m",
+        *JVM,
+        f"-Dlog4j2.configurationFile={settings}",
+        "-cp",
+        f"{classpath or jars()}/*",
+        main,
+    ]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=timeout)
