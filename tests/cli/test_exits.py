@@ -108,7 +108,7 @@ def test_an_interrupt_anywhere_is_130(tmp_path: Path, capsys: Caught, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(f"kafka_salvage.api.{place}", interrupted)
             assert run(["check", str(root)]) == 130
-            assert run(["salvage", str(root), "--out", str(tmp_path / "out")]) == 130
+            assert run(["salvage", str(root), "--out", str(tmp_path / "out" / place)]) == 130
         said = capsys.readouterr()
         assert said.out == ""
         assert "Interrupted. " in said.err
