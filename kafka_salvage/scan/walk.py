@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import ByteRange
 from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.source.source import U8, Source
@@ -165,17 +166,26 @@ class _Walk:
                     break
                 target = int(state[place.WANT_ADDRESS]) - where[0]
                 size, position = int(state[place.WANT_SIZE]), int(state[place.FILLED])
+                self._advances(size, position)
                 self._fetch(position, area[target : target + size])
                 state[place.FILLED] += size
             rows = int(state[place.ROWS])
             table = _table(headers.columns_of(memory, self._rows, rows), self._rows)
             end = None
-            if outcome != outcomes.FULL:
+            if outcome == outcomes.FULL:
+                self._advances(rows, int(state[place.POSITION]))
+            else:
                 stored, computed, size = (int(state[p]) for p in (place.STORED, place.COMPUTED, place.SIZE))
                 end = self._end(outcomes(outcome).name, int(state[place.POSITION]), stored, computed, size)
             yield self._readable(WalkBlock(table, end, None if self._fold is None else counts[:rows].copy()))
             if end is not None or state[place.POSITION] >= state[place.UNTIL]:
                 return
+
+    @staticmethod
+    def _advances(count: int, position: int) -> None:
+        """A walk that stands still would never end: better to stop and say so."""
+        if count <= 0:
+            raise InvariantError("the walk stands still", stage="scan.walk", where=(position, position))
 
     def _prepare(self, state: I64, place: Any) -> I64:
         """Tells the kernel how to fold; gives the memory for its counts."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_salvage.errors import InvariantError
 from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.walk import Stop, StopReason, walk
 from kafka_salvage.source.files import FileSource
@@ -282,3 +283,11 @@ def test_a_file_that_shrank(tmp_path: Path) -> None:
 def test_a_window_is_whole_pages(window: int) -> None:
     with pytest.raises(ValueError, match="4096"):
         walk(MemorySource(b""), window=window)
+
+
+def test_a_walk_that_stands_still_is_our_bug_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kafka_salvage.vector import framing
+
+    monkeypatch.setattr(framing, "follow", lambda *_: int(framing.Outcome.FULL))
+    with pytest.raises(InvariantError, match="stands still"):
+        list(walk(MemorySource(bytes(4096), "still"), 0))
