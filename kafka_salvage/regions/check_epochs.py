@@ -31,12 +31,12 @@ class EpochsAround:
     low: int = -1
     high: int | None = None
 
-    def between(self, low: int, high: int | None, offset: int) -> int | None:
-        """The epoch to put at ``offset`` between two neighbours': the checkpoint's if it fits, else one of theirs."""
+    def between(self, low: int, high: int | None, offset: int) -> int:
+        """The epoch to put at ``offset`` between two neighbours': the checkpoint's if it fits, one of theirs, else -1."""
         at = bisect_right([start for _, start in self.lines], offset) - 1
         if at >= 0 and low <= self.lines[at][0] <= (_MOST if high is None else high):
             return self.lines[at][0]
-        return low if low >= 0 else high
+        return low if low >= 0 or high is None else high
 
 
 def outlying_epochs(epochs: I32, first: I64, known: EpochsAround, doubted: Bool) -> I64:

@@ -207,7 +207,7 @@ class Mender:
             low = int(epochs[good[place - 1]]) if place else known.low
             high = int(epochs[good[place]]) if place < len(good) else known.high
             epoch = known.between(low, high, int(first[at]))
-            if epoch is not None and epoch != int(epochs[at]):
+            if epoch != int(epochs[at]):
                 self._set_epoch(int(rows[at]), epoch)
 
     def _set_epoch(self, row: int, epoch: int) -> None:

@@ -21,6 +21,7 @@ GIVEN = ("recovered", "repaired")
 CUT = "cut at a batch's edge, and no other file says how far the log reached"
 THINNED = "whole batches are gone where gaps mean nothing: compaction leaves the same bytes"
 FOREIGN = "whole batches of another log, whose offsets and epochs fit"
+NOWHERE = "an epoch that cannot be, with no neighbour and no checkpoint to tell the true one"
 BETWEEN = "an epoch between its neighbours' is believed (rule 5)"
 FITS = "a base offset that fits between its neighbours' where gaps mean nothing, or at the head of a lone file"
 GONE = "no byte of it is left, and no other file says how far the log reached"
@@ -50,10 +51,13 @@ def judge(trial: Trial, report: IntegrityReport) -> Outcome:
             offset = int.from_bytes(one.data[:8], "big")
             argument = _why_wrong(trial, truth, one, at, trouble)
             result.add("wrong", f"{trouble}: offset {offset} at {name}:{one.position}", argument)
-    if FOREIGN in result.arguments("wrong"):
+    apart = {one.data for _, one in written(report.plan, branches=True)}
+    foreign = {piece[8:12] + covered(piece) for piece in apart} & batches_of(trial.base.other)
+    if foreign or FOREIGN in result.arguments("wrong"):
+        result.foreign = True
         told = [(sentence, FOREIGN if sentence.startswith("epoch") else why) for sentence, why in result.flaws["wrong"]]
         result.flaws["wrong"] = told
-    _over_loss(trial, report, truth, out, result)
+    _over_loss(trial, report, truth, out, apart, result)
     _ledger(trial, report, truth, out, result)
     _bytes(report, result)
     return result
@@ -73,6 +77,8 @@ def _epoch_argument(trial: Trial, truth: Truth, at: int, one: Emitted) -> str:
     near = [info.epoch for _, info, _ in truth.batches[:at] if info.magic == 2][-1:] or [-1]
     behind = [info.epoch for _, info, _ in truth.batches[at + 1 :] if info.magic == 2][:1] or [1 << 31]
     known = trial.mode in ("full", "noindex") and trial.segment != trial.base.segments[-1]
+    if one.data[12:16] == b"\xff\xff\xff\xff" and not known and near[0] < 0 and behind[0] > 1 << 30:
+        return NOWHERE
     fits = near[0] <= int.from_bytes(one.data[12:16], "big", signed=True) <= behind[0]
     return BETWEEN if fits and not known else ""
 
@@ -87,8 +93,9 @@ def _fits(trial: Trial, truth: Truth, one: Emitted) -> str:
     return FITS if fits and trial.base.compacted else ""
 
 
-def _over_loss(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], result: Outcome) -> None:
-    apart = {one.data for _, one in written(report.plan, branches=True)}
+def _over_loss(
+    trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], apart: set[bytes], result: Outcome
+) -> None:
     for at, (name, info, data) in enumerate(truth.batches):
         if at in out:
             continue
@@ -99,7 +106,7 @@ def _over_loss(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int
         (region,) = [r for r in segment.regions if r.start <= place < r.stop]
         said = f"{region.verdict.value} {','.join(sorted({f.code for f in region.findings}))}"
         argument = _why_not(trial, place, info, said)
-        if FOREIGN in result.arguments("wrong"):
+        if result.foreign:
             argument = FOREIGN
         elif region.verdict.value == "intact":
             argument = APART if data in apart else SHARED if place + info.size > region.stop else ""
@@ -134,6 +141,7 @@ def _in_order(trial: Trial, info: BatchInfo) -> bool:
 
 def _ledger(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], result: Outcome) -> None:
     silence, argument = _silence(trial), ""
+    elsewhere = next(iter(result.arguments("wrong") & {FOREIGN, FITS}), "")
     given = {r.offset for at in out for r in truth.batches[at][1].records}
     whole = {r.offset for _, info, _ in truth.batches for r in info.records}
     spans = [span for p in report.plan.partitions for span in p.ledger]
@@ -143,7 +151,7 @@ def _ledger(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], 
     hidden = [o for o in gone if not any(s.offsets.start <= o < s.offsets.stop for s in spans)]
     hidden = [o for o in hidden if not (ends and o >= max(ends) == spans[-1].offsets.stop)]
     if hidden:
-        argument = silence or _unknowable(trial, report, truth, set(hidden))
+        argument = silence or _unknowable(trial, report, truth, set(hidden)) or elsewhere
         result.add("unnamed", f"offsets {hidden[0]}..{hidden[-1]} ({len(hidden)}) are in no range", argument)
     for span in spans:
         if span.status.value in GIVEN:
@@ -155,9 +163,8 @@ def _ledger(trial: Trial, report: IntegrityReport, truth: Truth, out: set[int], 
     if gone and report.exit_code in (0, 6):
         named = Counter(s.status.value for o in gone for s in spans if s.offsets.start <= o < s.offsets.stop)
         sentence = f"exit {report.exit_code}, but {gone[0]}..{gone[-1]} are not there: {dict(named)}"
-        wrong = result.arguments("wrong")
         unknown = argument if len(hidden) == len(gone) else ""
-        result.add("quiet", sentence, silence or unknown or next(iter(wrong & {FOREIGN, FITS}), ""))
+        result.add("quiet", sentence, silence or unknown or elsewhere)
 
 
 def _silence(trial: Trial) -> str:

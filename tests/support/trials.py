@@ -61,6 +61,7 @@ class Outcome:
 
     flaws: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     exit_code: int = -1
+    foreign: bool = False
 
     def add(self, flaw: str, sentence: str, argument: str = "") -> None:
         self.flaws[flaw].append((sentence, argument))
