@@ -1,0 +1,76 @@
+"""Export: the whole command ``salvage --format segments``, process start, deep check, hashes and fsync included, beside
+``cp -r`` and ``sha256sum`` of the same tree; once without and once with the ``sync`` that makes a copy as lasting as ours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import segments
+from benchmarks.timing import Options, Result
+
+_SHAPES = (
+    ("16 KiB batches, 4 partitions", 16 << 10, 4, 2),
+    ("16 KiB batches, 1 partition, 2 segments", 16 << 10, 1, 2),
+    ("1 MiB batches, 4 partitions", 1 << 20, 4, 2),
+    ("180 B batches of one record, 4 partitions", 180, 4, 2),
+)
+"""Name, bytes of a batch, partitions, segments of each."""
+_COPIED = "cp -r + sha256sum"
+_KEPT = "cp -r + sync + sha256sum"
+
+
+def run(options: Options) -> Iterator[Result]:
+    """The cases of this module: generated trees of twice the size asked for."""
+    for name, batch_size, partitions, count in _SHAPES:
+        tree = options.folder / "tree"
+        size = 2 * options.size // partitions // count
+        total = sum(
+            segments.write_partition(tree / f"orders-{number}", [size] * count, batch_size)
+            for number in range(partitions)
+        )
+        yield from _compared(tree, total, name, options)
+        shutil.rmtree(tree)
+
+
+def _compared(tree: Path, total: int, name: str, options: Options) -> Iterator[Result]:
+    out = options.folder / "out"
+    sides: list[Callable[[], None]] = [
+        lambda: _salvage(tree, out),
+        lambda: _copy(tree, out, sync=False),
+        lambda: _copy(tree, out, sync=True),
+    ]
+    best = [float("inf")] * len(sides)
+    for turn in range(options.repeats + 1):  # the first turn warms
+        for side, work in enumerate(sides):
+            shutil.rmtree(out, ignore_errors=True)
+            os.sync()
+            begun = time.perf_counter()
+            work()
+            if turn:
+                best[side] = min(best[side], time.perf_counter() - begun)
+    shutil.rmtree(out, ignore_errors=True)
+    for reference, beside, goal in ((best[1], _COPIED, 0.7), (best[2], _KEPT, 0.0)):
+        yield Result(
+            f"salvage to segments, {name}", "GB/s", total / best[0] / 1e9, total / reference / 1e9, beside, goal
+        )
+
+
+def _salvage(tree: Path, out: Path) -> None:
+    command = [sys.executable, "-m", "kafka_salvage", "salvage", str(tree), "--out", str(out), "-q"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    assert done.returncode == 0
+
+
+def _copy(tree: Path, out: Path, *, sync: bool) -> None:
+    subprocess.run(["cp", "-r", str(tree), str(out)], check=True)
+    if sync:
+        subprocess.run(["sync", "-f", str(out)], check=True)
+    files = sorted(str(path) for path in out.rglob("*.log"))
+    subprocess.run(["sha256sum", *files], check=True, capture_output=True)
