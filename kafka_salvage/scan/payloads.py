@@ -167,6 +167,8 @@ class _Inflating:
             for skipped, why in self._window.failed.items():
                 if start <= skipped - first < row:
                     failed[skipped - first - start] = why
+            if row == count:
+                self._window.raw = U8Empty  # what was stored may be large, and is not needed while the rest is decoded
             yield Piece(range(first + start, first + row), data, jobs, failed)
 
     def _piece(self, row: int, failed: dict[int, ValueError]) -> tuple[int, U8]:

@@ -46,8 +46,8 @@ class Outcome(IntEnum):
 
 CHUNK = 2 << 20
 """Bytes of payload per piece: stays in the cache between reading and decoding, and costs little per piece."""
-MOST_ROWS = 1 << 20
-"""Records of one batch that are decoded at once: 60 MiB of columns."""
+MOST_ROWS = 1 << 17
+"""Records of one batch that are decoded at once: 8 MiB of columns."""
 NO_TIMESTAMP_TYPE, CREATE_TIME, LOG_APPEND_TIME_TYPE = -1, 0, 1
 
 
