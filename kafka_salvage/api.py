@@ -26,7 +26,7 @@ from kafka_salvage.integrity.report import IntegrityReport, make_report
 from kafka_salvage.metadata.grouping import group_positions
 from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
 from kafka_salvage.metadata.positions import GroupPositions
-from kafka_salvage.plan.merge import make_plan, refuse_copies
+from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
 from kafka_salvage.progress import Progress
@@ -252,7 +252,6 @@ def _plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | 
             advice=f"The names are: {', '.join(sorted(names))}. Give one with NAME=PATH.",
         )
     selected = _selected(inventory, policy.selection)
-    refuse_copies(selected, policy)
     learned = _learned(inventory, selected, deep, policy, flags, journal)
     return make_plan(selected, learned.surveys, learned.informed(policy))
 

@@ -75,6 +75,8 @@ def _of_partition(partition: PartitionPlan, plan: Plan) -> set[int]:
         found |= _of_span(span, Include.SUSPECT in plan.policy.include)
     if partition.leans_on_leftovers or any(branch.kind == "divergent" for branch in partition.branches):
         found.add(COVERED)
+    if partition.needs_choice:
+        found.add(AMBIGUOUS)
     findings = [f for f in counted_findings(partition) if _inside(f, plan.policy.selection)]
     if any(finding.code == "codec-missing" for finding in findings):
         found.add(FAILED)
@@ -110,7 +112,7 @@ def counted_findings(partition: PartitionPlan) -> Iterator[Finding]:
         yield from span.findings
     used = {id(step.survey) for step in partition.line}
     for place, survey in enumerate(partition.replicas):
-        if place == 0 or _passed_over(partition, survey) or any(id(segment) in used for segment in survey.segments):
+        if place == 0 or _is_copy(partition, survey) or any(id(segment) in used for segment in survey.segments):
             yield from survey.findings
     for segment in counted_segments(partition):
         yield from segment.findings
@@ -123,15 +125,17 @@ def counted_segments(partition: PartitionPlan) -> Iterator[SegmentSurvey]:
     used = {id(step.survey) for step in partition.line}
     homes = {step.state for step in partition.line} or {partition.state}
     for place, survey in enumerate(partition.replicas):
-        own = place == 0 or _passed_over(partition, survey)
+        own = place == 0 or _is_copy(partition, survey)
         for segment in survey.segments:
             state = segment.segment.state
             if id(segment) in used or (own and (state is survey.replica.state or state in homes)):
                 yield segment
 
 
-def _passed_over(partition: PartitionPlan, survey: ReplicaSurvey) -> bool:
-    return any(survey is other for other in partition.unused)
+def _is_copy(partition: PartitionPlan, survey: ReplicaSurvey) -> bool:
+    """Whether it is one of several live copies: what is said of them counts, whatever is taken from which."""
+    replica = survey.replica
+    return any((share.source, share.path) == (replica.source, replica.path) for share in partition.shares)
 
 
 def _odd(segment: SegmentSurvey, selection: Selection) -> bool:

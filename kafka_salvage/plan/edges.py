@@ -6,11 +6,12 @@ filter) needs them back; only those few stretches are walked a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.batches import BatchTable
-from kafka_salvage.scan.records import decode
+from kafka_salvage.scan.records import validate
 from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
@@ -33,21 +34,33 @@ def open_patched(segment: SegmentSurvey) -> Source:
     return PatchedSource(source, [(patch.position, patch.after) for patch in segment.patches])
 
 
-def read_edges(segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
-    """Batches in ``[start, stop)`` of the segment, repairs laid over.
+def read_blocks(segment: SegmentSurvey, start: int, stop: int) -> Iterator[BatchTable]:
+    """Batches in ``[start, stop)`` of the segment, repairs laid over, a few thousand at a time.
 
     Raises:
         SourceError: the file can no longer be opened.
     """
-    source = open_patched(segment)
-    try:
-        tables: list[BatchTable] = []
+    with closing(open_patched(segment)) as source:
         for block in walk(source, start, stop):
             table = block.batches
             if len(table) and bool(table.is_wrapper.any()):
-                tables.extend(part.table.batches for part in decode(source, table))
-            else:
-                tables.append(table)
-        return BatchTable.concat(tables)
-    finally:
-        source.close()
+                yield from (part.batches for part in validate(source, table))
+            elif len(table):
+                yield table
+
+
+def read_edges(segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
+    """The same as one table.
+
+    Raises:
+        SourceError: the file can no longer be opened.
+    """
+    return BatchTable.concat(read_blocks(segment, start, stop))
+
+
+def blocks_of(edges: Edges, segment: SegmentSurvey, start: int, stop: int) -> Iterator[BatchTable]:
+    """What ``edges`` gives, piecemeal where it can be had so."""
+    if edges is read_edges:
+        yield from read_blocks(segment, start, stop)
+        return
+    yield edges(segment, start, stop)

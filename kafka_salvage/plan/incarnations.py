@@ -1,7 +1,10 @@
 """Incarnation: the directories that hold one and the same partition, told apart from older ones of the same name.
 
-Never two topic ids and never two clusters are joined. A directory that Kafka renamed joins the live one only when both
-name the same topic id, or when it is the new place of a replica that is being moved.
+Never two topic ids and never two clusters are joined. Live copies of one topic id are copies of one partition; one without an
+id (brokers before 2.8 wrote none) belongs to the only id that is there. Which of several ids owns the name is told by the
+metadata of the cluster, else by the person, else by most copies; if nothing tells, a person must.
+A directory that Kafka renamed joins the live ones only when both name the same topic id, or when it is the new place of a
+replica that is being moved.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kafka_salvage.errors import RequestError
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.plan.timeline import Piece, pieces_of
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
@@ -23,8 +25,6 @@ INTERNAL = frozenset(
 """Topics of Kafka's own: always checked, exported only when asked."""
 
 _RANK = {State.LIVE: 0, State.STRAY: 1, State.FUTURE: 2, State.DELETED_TOPIC: 3}
-_NAMED = 3
-"""Partitions that a refusal spells out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,13 @@ class Tier:
         survey: the directory.
         state: of the segments.
         segments: by base offset.
+        rank: 0 for the directory's own files, 1 and more for leftovers in it.
     """
 
     survey: ReplicaSurvey
     state: State
     segments: tuple[SegmentSurvey, ...]
+    rank: int = 0
 
     def pieces(self, compaction: Compaction) -> list[Piece]:
         """Their believed batches."""
@@ -51,27 +53,39 @@ class Incarnation:
     """Directories of one incarnation of one partition in one cluster.
 
     Attributes:
-        lead: the directory that speaks for it.
+        copies: live directories, or what stands for them; never empty.
         others: further directories, by trust, then name.
-        unused: live copies that the person's choice passed over.
+        rivals: live copies of the same name under other topic ids.
         main: it owns the name: its line is the partition's own output.
         foreign: it belongs to another cluster than the rest of the run.
+        undecided: nothing tells which incarnation, or which cluster, owns the name.
     """
 
-    lead: ReplicaSurvey
+    copies: tuple[ReplicaSurvey, ...]
     others: tuple[ReplicaSurvey, ...] = ()
-    unused: tuple[ReplicaSurvey, ...] = ()
+    rivals: tuple[ReplicaSurvey, ...] = ()
     main: bool = True
     foreign: bool = False
+    undecided: bool = False
+
+    @property
+    def lead(self) -> ReplicaSurvey:
+        """The first copy."""
+        return self.copies[0]
 
     @property
     def surveys(self) -> tuple[ReplicaSurvey, ...]:
-        """Those that may give something, lead first."""
-        return (self.lead, *self.others)
+        """All that may give something, copies first."""
+        return (*self.copies, *self.others)
 
-    def tiers(self) -> list[Tier]:
-        """What may fill the line, by trust: the lead's own files, its `.swap`, `.deleted`, `.cleaned`, then others."""
-        return [tier for survey in self.surveys for tier in tiers_of(survey)]
+
+def leftover_tiers(copies: Sequence[ReplicaSurvey], others: Sequence[ReplicaSurvey]) -> list[Tier]:
+    """What may fill the line, by trust: `.swap`, `.deleted`, `.cleaned` of every copy, then other directories."""
+    own = [tiers_of(survey) for survey in copies]
+    homes = [survey.replica.state for survey in copies]
+    rest = [tier for tiers, home in zip(own, homes, strict=True) for tier in tiers if tier.state is not home]
+    rest.sort(key=lambda tier: tier.rank)
+    return [*rest, *(tier for survey in others for tier in tiers_of(survey))]
 
 
 def tiers_of(survey: ReplicaSurvey) -> list[Tier]:
@@ -82,11 +96,14 @@ def tiers_of(survey: ReplicaSurvey) -> list[Tier]:
         file = segment.segment
         rank = 0 if file.state is home else {Suffix.SWAP: 1, Suffix.DELETED: 2}.get(file.suffix, 3)
         groups.setdefault((rank, file.state), []).append(segment)
-    return [Tier(survey, state, tuple(groups[rank, state])) for rank, state in sorted(groups)]
+    return [Tier(survey, state, tuple(groups[rank, state]), rank) for rank, state in sorted(groups)]
 
 
-def main_cluster(surveys: Iterable[ReplicaSurvey], policy: Policy) -> str | None:
-    """Cluster id of this run: that of the preferred source, else of most log dirs, else the first by name."""
+def main_cluster(surveys: Iterable[ReplicaSurvey], policy: Policy) -> tuple[str | None, bool]:
+    """Cluster id of this run, and whether anything but its name speaks for it.
+
+    It is that of the preferred source, else of most log dirs, else the first by name.
+    """
     votes: Counter[str] = Counter()
     preferred = set()
     for log_dir in {s.replica.log_dir.id: s.replica.log_dir for s in surveys if s.replica.log_dir}.values():
@@ -96,8 +113,10 @@ def main_cluster(surveys: Iterable[ReplicaSurvey], policy: Policy) -> str | None
         if policy.prefer in (log_dir.source, log_dir.id):
             preferred.add(log_dir.cluster_id)
     if preferred:
-        return min(preferred)
-    return min(votes, key=lambda cluster: (-votes[cluster], cluster), default=None)
+        return min(preferred), True
+    ranked = sorted(votes, key=lambda cluster: (-votes[cluster], cluster))
+    clear = len(ranked) < 2 or votes[ranked[0]] > votes[ranked[1]]
+    return (ranked[0] if ranked else None), clear
 
 
 def sort_key(survey: ReplicaSurvey) -> tuple[str, str, str]:
@@ -106,62 +125,66 @@ def sort_key(survey: ReplicaSurvey) -> tuple[str, str, str]:
     return replica.source, replica.path, replica.topic_id or ""
 
 
-def group(surveys: Sequence[ReplicaSurvey], policy: Policy) -> tuple[list[Incarnation], list[list[ReplicaSurvey]]]:
-    """The incarnations of one (topic, partition), main one first, and sets of live copies among which nothing chooses.
+def group(surveys: Sequence[ReplicaSurvey], policy: Policy, cluster: str | None = None) -> list[Incarnation]:
+    """The incarnations of one (topic, partition), main one first.
 
     Args:
         surveys: all directories of that name in one cluster.
-        policy: ``prefer`` chooses between live copies.
+        policy: ``prefer`` and the cluster's metadata choose between incarnations.
+        cluster: whose metadata it is.
     """
     ordered = sorted(surveys, key=sort_key)
-    live = [s for s in ordered if s.replica.state is State.LIVE]
+    live = _by_id([s for s in ordered if s.replica.state is State.LIVE])
     rest = [s for s in ordered if s.replica.state is not State.LIVE]
-    clash: list[list[ReplicaSurvey]] = []
-    unused: tuple[ReplicaSurvey, ...] = ()
-    if len(live) > 1:
-        chosen = [s for s in live if policy.prefer is not None and policy.prefer in names_of(s)]
-        if len(chosen) == 1:
-            unused = tuple(s for s in live if s is not chosen[0])
-            live = chosen
-        else:
-            clash.append(live)
     if not live:
-        return _without_live(rest), clash
-    if clash:
-        return [Incarnation(each) for each in live] + _older(rest), clash
-    lead = live[0]
-    same = [s for s in rest if _same(lead, s)]
-    others = tuple(sorted(same, key=lambda s: (_RANK[s.replica.state], sort_key(s))))
-    older = [s for s in rest if s not in same]
-    return [Incarnation(lead, others, unused), *_older(older)], clash
+        return _without_live(rest)
+    ranked, clear = _ranked(live, policy, cluster)
+    made: list[Incarnation] = []
+    for place, copies in enumerate(ranked):
+        rivals = tuple(s for other in ranked if other is not copies for s in other)
+        same = [s for s in rest if any(_same(lead, s) for lead in copies)]
+        joined = {id(s) for s in same}
+        rest = [s for s in rest if id(s) not in joined]
+        others = tuple(sorted(same, key=lambda s: (_RANK[s.replica.state], sort_key(s))))
+        main = place == 0
+        made.append(Incarnation(tuple(copies), others, rivals, main=main, undecided=main and not clear))
+    return [*made, *_older(rest)]
+
+
+def _by_id(live: Sequence[ReplicaSurvey]) -> list[list[ReplicaSurvey]]:
+    """Live copies by topic id; those without one belong to the only id there is."""
+    groups: dict[str | None, list[ReplicaSurvey]] = {}
+    for survey in live:
+        groups.setdefault(survey.replica.topic_id, []).append(survey)
+    if None in groups and len(groups) == 2:
+        return [list(live)]
+    return list(groups.values())
+
+
+def _ranked(
+    groups: list[list[ReplicaSurvey]], policy: Policy, cluster: str | None
+) -> tuple[list[list[ReplicaSurvey]], bool]:
+    """Incarnations that are live, the one that owns the name first, and whether anything tells."""
+    if len(groups) == 1:
+        return groups, True
+    known = {each.cluster_id: each for each in policy.clusters}
+    facts = known.get(cluster) or (policy.clusters[0] if len(policy.clusters) == 1 else None)
+    topic = facts.topic(groups[0][0].replica.topic, None) if facts else None
+    current = topic.topic_id if topic else None
+
+    def told(copies: Sequence[ReplicaSurvey]) -> tuple[bool, bool, int]:
+        chosen = policy.prefer is not None and any(policy.prefer in names_of(s) for s in copies)
+        named = current is not None and copies[0].replica.topic_id == current
+        return chosen, named, len(copies)
+
+    ranked = sorted(groups, key=lambda copies: (*(-value for value in told(copies)), _freshness(copies)))
+    return ranked, told(ranked[0]) > told(ranked[1])
 
 
 def names_of(survey: ReplicaSurvey) -> set[str]:
     """Names by which a person may prefer a copy."""
     log_dir = survey.replica.log_dir
     return {survey.replica.source, *([log_dir.id] if log_dir else [])}
-
-
-def refuse(clashes: Sequence[Sequence[ReplicaSurvey]], policy: Policy) -> RequestError:
-    """The refusal of several live copies, which names them and says how to choose."""
-    lines = []
-    for copies in clashes[:_NAMED]:
-        where = ", ".join(f"{s.replica.source}:{s.replica.path}" for s in copies)
-        lines.append(f"{copies[0].replica.topic}-{copies[0].replica.partition} ({where})")
-    more = f" and {len(clashes) - _NAMED} more" if len(clashes) > _NAMED else ""
-    sources = sorted({s.replica.source for copies in clashes for s in copies})
-    ids = sorted({name for copies in clashes for s in copies for name in names_of(s)})
-    choices = sources if len(sources) > 1 else ids
-    partitions = "one partition has" if len(clashes) == 1 else f"{len(clashes)} partitions have"
-    causes = ["Replicas of one partition are not merged yet; each copy has to be salvaged by itself."]
-    if policy.prefer is not None:
-        causes.insert(0, f"--prefer {policy.prefer} names none of these copies, or more than one.")
-    return RequestError(
-        f"{partitions} more than one live copy in this run: {'; '.join(lines)}{more}",
-        causes=tuple(causes),
-        advice=f"Pass only one of the sources, or choose with --prefer NAME (one of: {', '.join(choices)}), "
-        "or leave the partition out with --topic and --partition.",
-    )
 
 
 def _same(lead: ReplicaSurvey, other: ReplicaSurvey) -> bool:
@@ -192,9 +215,15 @@ def _freshness(bundle: Sequence[ReplicaSurvey]) -> tuple[object, ...]:
 
 
 def _without_live(rest: Sequence[ReplicaSurvey]) -> list[Incarnation]:
-    bundles = _bundles(rest)
-    return [Incarnation(b[0], tuple(b[1:]), main=at == 0) for at, b in enumerate(bundles)]
+    return [_of_bundle(bundle, main=at == 0) for at, bundle in enumerate(_bundles(rest))]
 
 
 def _older(rest: Sequence[ReplicaSurvey]) -> list[Incarnation]:
-    return [Incarnation(b[0], tuple(b[1:]), main=False) for b in _bundles(rest)]
+    return [_of_bundle(bundle, main=False) for bundle in _bundles(rest)]
+
+
+def _of_bundle(bundle: Sequence[ReplicaSurvey], *, main: bool) -> Incarnation:
+    """Directories of the best state there is are copies of each other."""
+    state = bundle[0].replica.state
+    copies = tuple(s for s in bundle if s.replica.state is state)
+    return Incarnation(copies, tuple(s for s in bundle if s.replica.state is not state), main=main)

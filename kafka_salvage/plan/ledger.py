@@ -94,15 +94,15 @@ def make_ledger(line: Line) -> Ledger:
     for piece in line.pieces:
         if piece.first > cursor:
             spans += explain(ground, cursor, piece.first, before, piece)
-        spans.append(_span(piece, line.home))
+        spans.append(span_of(piece, line.home))
         cursor, before = piece.next, piece
     if high > cursor:
         spans += explain(ground, cursor, high, before, None)
     spans = cast_doubt(spans, line.segments)
     log_start = _log_start(line, low, cursor)
-    raw = tuple(join(_absorb(spans)))
+    raw = tuple(join(absorb(spans)))
     bottom = low if line.floor is None else min(low, line.floor)
-    return Ledger(spans=_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
+    return Ledger(spans=with_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
 
 
 def _notes(line: Line) -> Iterator[Finding]:
@@ -112,7 +112,8 @@ def _notes(line: Line) -> Iterator[Finding]:
         yield from (f for f in segment.findings if f.code in GAP_CODES and f.offsets is not None)
 
 
-def _span(piece: Piece, home: State) -> OffsetSpan:
+def span_of(piece: Piece, home: State) -> OffsetSpan:
+    """What a piece of the line gives; a state that is not ``home`` is the reason."""
     findings: tuple[Finding, ...] = ()
     if piece.verdict is not Verdict.INTACT:
         regions = piece.segment.regions.regions
@@ -130,7 +131,7 @@ def _span(piece: Piece, home: State) -> OffsetSpan:
     )
 
 
-def _absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
+def absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
     """Absent offsets between two recovered ranges of one kind become part of the first."""
     out: list[OffsetSpan] = []
     for at, span in enumerate(spans):
@@ -150,14 +151,22 @@ def _absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
     return out
 
 
-def _trimmed(
+def with_trimmed(
     raw: tuple[OffsetSpan, ...], spans: Sequence[OffsetSpan], bottom: int, log_start: int
 ) -> tuple[OffsetSpan, ...]:
+    """The ledger with everything below the log start `trimmed`.
+
+    Args:
+        raw: joined spans as if nothing were trimmed.
+        spans: the same before they were joined.
+        bottom: lowest offset that is spoken of.
+        log_start: first offset readers may see.
+    """
     if log_start <= bottom or not raw:
         return raw
     stop = min(log_start, raw[-1].offsets.stop)
     below = OffsetSpan(OffsetRange(bottom, stop), Status.TRIMMED, reason="below the log start")
-    return (below, *join(_absorb(_above(spans, log_start))))
+    return (below, *join(absorb(_above(spans, log_start))))
 
 
 def _above(spans: Sequence[OffsetSpan], log_start: int) -> list[OffsetSpan]:

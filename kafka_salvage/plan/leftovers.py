@@ -20,6 +20,8 @@ from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.replica import State
 
 Flags = Mapping[State, Include]
+OVERLAPS = "overlaps batches of another file"
+"""Why believed batches of a copy's own files are kept apart."""
 
 
 def extra_branches(
@@ -42,7 +44,7 @@ def extra_branches(
                 directory=replica.path.rpartition("/")[2],
                 state=tier.state,
                 steps=steps_of(timeline.pieces, tier.state, f"asked for: {tier.state}"),
-                labels=_labels_apart(tier.survey, tier.segments, timeline.pieces, tier.state),
+                labels=labels_apart(tier.survey, tier.segments, timeline.pieces, tier.state, edges),
             )
         )
     return branches
@@ -72,8 +74,8 @@ def divergent(lead: ReplicaSurvey, rejected: Sequence[Piece], line: Sequence[Pie
             source=replica.source,
             directory=replica.path.rpartition("/")[2],
             state=home,
-            steps=steps_of(timeline.pieces, home, "overlaps batches of another file"),
-            labels=_labels_apart(lead, (), timeline.pieces, home),
+            steps=steps_of(timeline.pieces, home, OVERLAPS),
+            labels=labels_apart(lead, (), timeline.pieces, home, edges),
         )
     ]
 
@@ -93,8 +95,8 @@ def _identity(table: BatchTable) -> list[tuple[int, int, int]]:
     return list(zip(table.base_offset.tolist(), table.last_offset.tolist(), table.crc.tolist(), strict=True))
 
 
-def _labels_apart(
-    survey: ReplicaSurvey, segments: Sequence[SegmentSurvey], pieces: Sequence[Piece], home: State
+def labels_apart(
+    survey: ReplicaSurvey, segments: Sequence[SegmentSurvey], pieces: Sequence[Piece], home: State, edges: Edges
 ) -> Labels:
     """Fates inside a line that stands alone: only its own markers speak."""
     line = Line(
@@ -105,7 +107,7 @@ def _labels_apart(
         compaction=survey.compaction,
         home=home,
     )
-    return make_labels(pieces, make_ledger(line).raw)
+    return make_labels(pieces, make_ledger(line).raw, edges)
 
 
 def suspects(tiers: Iterable[Tier], pieces: Sequence[Piece], ledger: Ledger, edges: Edges) -> list[Piece]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kafka_salvage.plan.incarnations import Incarnation
+from kafka_salvage.plan.leftovers import OVERLAPS
 from kafka_salvage.plan.plan import Branch, Step
 from kafka_salvage.plan.transactions import Labels
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.verdict import Finding
 
 
@@ -26,23 +28,10 @@ def partition_findings(incarnation: Incarnation, labels: Labels, branches: Seque
                 cluster_id=lead.cluster_id or "",
             )
         )
-    for other in incarnation.unused:
-        ids = lead.topic_id, other.replica.topic_id
-        if None not in ids and ids[0] != ids[1]:
-            findings.append(
-                _finding(
-                    "topic-id-mismatch",
-                    other.replica.source,
-                    other.replica.path,
-                    None,
-                    f"The topic id {ids[1]} is not that of the preferred copy ({ids[0]}): another incarnation",
-                    preferred=ids[0] or "",
-                    found=ids[1] or "",
-                )
-            )
+    findings += [_rival(incarnation, other) for other in incarnation.rivals]
     for branch in branches:
         if branch.kind == "divergent":
-            findings += [_overlap(step) for step in branch.steps]
+            findings += [_overlap(step) for step in branch.steps if step.reason == OVERLAPS]
     unknown = labels.unknown()
     if unknown is not None:
         first, stop, records = unknown
@@ -57,6 +46,15 @@ def partition_findings(incarnation: Incarnation, labels: Labels, branches: Seque
             )
         )
     return tuple(findings)
+
+
+def _rival(incarnation: Incarnation, other: ReplicaSurvey) -> Finding:
+    lead, found = incarnation.lead.replica, other.replica
+    message = f"The topic id {found.topic_id} is not that of {lead.source} ({lead.topic_id}): another incarnation"
+    if incarnation.undecided:
+        message += ", and nothing tells which is the current one; --prefer NAME does"
+    ids = {"current": lead.topic_id or "", "found": found.topic_id or ""}
+    return _finding("topic-id-mismatch", found.source, found.path, None, message, **ids)
 
 
 def _overlap(step: Step) -> Finding:

@@ -10,7 +10,7 @@ from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding, Verdict
-from kafka_salvage.scan.batches import I8, BatchTable
+from kafka_salvage.scan.batches import I8, I64, BatchTable
 from kafka_salvage.scan.replica import Inventory, State
 
 
@@ -130,6 +130,21 @@ class Available:
     size: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """What one live copy has of a partition's line by itself.
+
+    Attributes:
+        source, path: the copy.
+        starts, stops: offsets of its believed batches on the line, ascending, disjoint.
+    """
+
+    source: str
+    path: str
+    starts: I64
+    stops: I64
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionPlan:
     """All decisions on one partition (one incarnation).
@@ -139,7 +154,7 @@ class PartitionPlan:
         steps: in offset order, disjoint: the main line.
         branches: written apart.
         labels: transaction fates of the main line.
-        replicas: the surveys it was made from, live one first.
+        replicas: the surveys it was made from, live ones first, and of these the one that gives most.
         log_start: first offset readers may see.
         epochs: (epoch, start offset) of the main line, derived from its batches.
         leans_on_leftovers: output uses other than live files (those of topics deleted on purpose do not count).
@@ -149,7 +164,10 @@ class PartitionPlan:
         available: what the person could add, sorted.
         line: the steps of the ledger's recovered ranges, written or not (an older incarnation that was not asked for has
             no ``steps``; one of another cluster has them as a branch).
-        unused: live copies that `--prefer` passed over; they are among ``replicas``, nothing is taken from them.
+        needs_choice: nothing tells which cluster, or which incarnation, owns the name: a person must.
+        high_watermark: highest checkpointed one of the copies on the line; what lies at or above it may never have been
+            acknowledged by all replicas. None when no copy has one.
+        shares: of each live copy, in the order of ``replicas``; only where there are several.
     """
 
     cluster_id: str | None
@@ -169,7 +187,9 @@ class PartitionPlan:
     selected: bool = True
     available: tuple[Available, ...] = ()
     line: tuple[Step, ...] = ()
-    unused: tuple[ReplicaSurvey, ...] = ()
+    needs_choice: bool = False
+    high_watermark: int | None = None
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

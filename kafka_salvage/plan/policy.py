@@ -79,6 +79,7 @@ class Policy:
 
     Attributes:
         tiered: topics known to have remote storage: what lies below their local log start is not missing.
+        same_cluster: cluster ids mean nothing: the metadata of one cluster was written anew.
         clusters: what the metadata of the clusters says, sorted by cluster id; empty when none is among the sources.
         decisions: producer id -> its transactions as the coordinator had them, oldest first.
     """
@@ -93,5 +94,6 @@ class Policy:
     topic_ids: Mapping[str, str] = field(default_factory=dict)
     show_secrets: bool = False
     tiered: frozenset[str] = frozenset()
+    same_cluster: bool = False
     clusters: tuple[ClusterFacts, ...] = ()
     decisions: Mapping[int, tuple[Decision, ...]] = field(default_factory=dict)

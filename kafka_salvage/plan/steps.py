@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kafka_salvage.plan.plan import Step
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.scan.replica import State
 
+Reason = Callable[[Piece], str]
 
-def steps_of(pieces: Sequence[Piece], home: State, reason: str) -> tuple[Step, ...]:
+
+def steps_of(pieces: Sequence[Piece], home: State, reason: str | Reason) -> tuple[Step, ...]:
     """Steps of a line, in offset order, disjoint.
 
     Args:
         pieces: the line, in offset order.
         home: the state that needs no label.
-        reason: why pieces of that state are taken.
+        reason: why pieces of that state are taken; one step has one reason.
     """
     steps: list[Step] = []
     group: list[Piece] = []
+    because = ""
     for piece in pieces:
-        if group and not _continues(group[-1], piece):
-            steps.append(_step(group, home, reason))
+        why = reason if isinstance(reason, str) else reason(piece)
+        if group and not (_continues(group[-1], piece) and why == because):
+            steps.append(_step(group, home, because))
             group = []
         group.append(piece)
+        because = why
     if group:
-        steps.append(_step(group, home, reason))
+        steps.append(_step(group, home, because))
     return tuple(steps)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
 
-from kafka_salvage.plan.edges import Edges
+from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
@@ -21,8 +22,8 @@ from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.replica import State
 
 SUSPECT = Verdict.SUSPECT
-UNBOUNDED = 1 << 63
-"""Above every offset."""
+UNBOUNDED = (1 << 63) - 1
+"""No offset lies above it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,19 +125,27 @@ def _doubted(segment: SegmentSurvey, low: I64, high: I64) -> Bool:
     return np.asarray((low < high) & (before >= 0) & (reach[np.maximum(before, 0)] > low))
 
 
-def pieces_from_batches(like: Piece, table: BatchTable, wanted: Bool) -> Iterator[Piece]:
+def pieces_from_batches(
+    like: Piece, table: BatchTable, wanted: Bool | None = None, homes: I64 | None = None
+) -> Iterator[Piece]:
     """The wanted batches of a piece as pieces of touching batches.
 
     Args:
         like: the piece that was walked again; its place and verdict are kept.
-        table: its batches, in file order.
-        wanted: which of them.
+        table: its batches, or some of them, in file order.
+        wanted: which of them; None: all.
+        homes: a number for each; a piece ends where it changes.
     """
-    chosen = np.flatnonzero(wanted)
-    if not len(chosen):
+    if wanted is not None:
+        table = table.take(wanted)
+    if not len(table):
         return
-    for group in np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1):
-        part = table.take(group)
+    breaks = table.position[1:] != table.stop[:-1]
+    if homes is not None:
+        breaks = breaks | (homes[1:] != homes[:-1])
+    edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(table)]
+    for low, high in pairwise(edges):
+        part = table.take(slice(low, high))
         first, following = int(part.base_offset[0]), int(part.last_offset[-1]) + 1
         counts = np.maximum(part.record_count.astype(np.int64), 0)
         yield replace(
@@ -159,11 +168,15 @@ def cut(piece: Piece, ranges: Sequence[tuple[int, int]], edges: Edges) -> list[P
         return []
     if ranges[0][0] <= piece.first and piece.next <= ranges[0][1]:
         return [piece]
-    table = edges(piece.segment, piece.start, piece.stop)
-    parts: list[Piece] = []
-    for low, high in ranges:
-        parts += pieces_from_batches(piece, table, (table.base_offset >= low) & (table.last_offset < high))
-    return parts
+    lows, highs = np.array([low for low, _ in ranges]), np.array([high for _, high in ranges])
+    kept: list[BatchTable] = []
+    homes: list[I64] = []
+    for table in blocks_of(edges, piece.segment, piece.start, piece.stop):
+        home = np.searchsorted(lows, table.base_offset, side="right") - 1
+        inside = (home >= 0) & (table.last_offset < highs[np.maximum(home, 0)])
+        kept.append(table.take(inside))
+        homes.append(home[inside])
+    return list(pieces_from_batches(piece, BatchTable.concat(kept), homes=np.concatenate([lows[:0], *homes])))
 
 
 def trim(piece: Piece, low: int, edges: Edges) -> list[Piece]:
@@ -237,6 +250,8 @@ def epochs_of(pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...]:
     for piece in pieces:
         runs = piece.segment.runs
         low, high = piece.rows
+        low += int(np.searchsorted(runs.next_offset[low:high], piece.first, side="right"))
+        high = low + int(np.searchsorted(runs.first_offset[low:high], piece.next))
         for epoch, first in _rises(runs.leader_epoch[low:high].astype(np.int64), runs.first_offset[low:high], highest):
             found.append((epoch, max(first, piece.first)))
             highest = epoch

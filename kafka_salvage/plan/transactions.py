@@ -8,15 +8,17 @@ would close while batches of that later epoch stand between. No aborted record i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
+from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
-from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
+from kafka_salvage.scan.batches import I8, I16, I64, BatchTable
 
 CODE = {label: code for code, label in enumerate(TRANSACTION_CODES)}
 
@@ -34,6 +36,7 @@ class Labels:
         producer_id, first_offset, last_offset: of the stretch (both offsets inclusive).
         code: index into `TRANSACTION_CODES`.
         records: data records in the stretch.
+        producer_epoch: of the stretch.
     """
 
     producer_id: I64
@@ -41,6 +44,7 @@ class Labels:
     last_offset: I64
     code: I8
     records: I64
+    producer_epoch: I16
     _by_producer: dict[int, I64] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,6 +87,14 @@ class Labels:
         return int(self.first_offset[rows].min()), int(self.last_offset[rows].max()) + 1, int(self.records[rows].sum())
 
 
+class Witness(Protocol):
+    """Knows more of transactions than the markers of one line tell."""
+
+    def decide(self, labels: Labels) -> Labels:
+        """The same labels, with some that are open or unknown decided."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     kind: I8
@@ -93,14 +105,18 @@ class _Rows:
     records: I64
 
 
-def make_labels(pieces: Sequence[Piece], ledger: Sequence[OffsetSpan]) -> Labels:
+def make_labels(
+    pieces: Sequence[Piece], ledger: Sequence[OffsetSpan], edges: Edges = read_edges, witness: Witness | None = None
+) -> Labels:
     """Fates of the transactional batches of one line.
 
     Args:
         pieces: the line, in offset order.
         ledger: its ranges as if nothing were trimmed.
+        edges: reads batches again where a piece begins or ends inside a stretch of one producer.
+        witness: decides what the markers leave open.
     """
-    rows = _gather(pieces)
+    rows = _gather(pieces, edges)
     holes = [span.offsets for span in ledger if span.status in HOLES]
     starts = np.array([hole.start for hole in holes], np.int64)
     stretch = np.searchsorted(starts, rows.first, side="right")
@@ -109,7 +125,10 @@ def make_labels(pieces: Sequence[Piece], ledger: Sequence[OffsetSpan]) -> Labels
     for mine in np.split(order, np.flatnonzero(np.diff(rows.producer[order])) + 1):
         _judge(rows, mine, stretch, len(holes), codes)
     data = rows.kind == TXN_DATA
-    return Labels(rows.producer[data], rows.first[data], rows.last[data], codes[data], rows.records[data])
+    made = Labels(
+        rows.producer[data], rows.first[data], rows.last[data], codes[data], rows.records[data], rows.epoch[data]
+    )
+    return made if witness is None else witness.decide(made)
 
 
 def _judge(rows: _Rows, mine: I64, stretch: I64, holes: int, codes: I8) -> None:
@@ -132,34 +151,55 @@ def _judge(rows: _Rows, mine: I64, stretch: I64, holes: int, codes: I8) -> None:
         marker_epoch = epoch if marker_epoch is None else max(marker_epoch, epoch)
 
 
-def _gather(pieces: Sequence[Piece]) -> _Rows:
-    """Rows of the segments' tables that lie in a piece, in offset order."""
+def _gather(pieces: Sequence[Piece], edges: Edges) -> _Rows:
+    """Rows of the segments' tables that lie in a piece, cut to it, in offset order."""
     of_segment: dict[int, list[Piece]] = {}
     for piece in pieces:
         if len(piece.segment.transactions):
             of_segment.setdefault(id(piece.segment), []).append(piece)
-    found: list[tuple[TransactionTable, Bool]] = []
+    parts = [TransactionTable.from_rows([])]
     for group in of_segment.values():
-        table = group[0].segment.transactions
-        found.append((table, _inside(table, sorted(group, key=lambda piece: piece.start))))
-    empty = TransactionTable.from_rows([])
-    parts = found or [(empty, np.empty(0, np.bool_))]
-    first = np.concatenate([table.first_offset[mine] for table, mine in parts])
+        parts += _inside(group[0].segment.transactions, sorted(group, key=lambda piece: piece.first), edges)
+    first = np.concatenate([part.first_offset for part in parts])
     order = np.argsort(first, kind="stable")
     return _Rows(
-        kind=np.concatenate([table.kind[mine] for table, mine in parts])[order],
-        producer=np.concatenate([table.producer_id[mine] for table, mine in parts])[order],
-        epoch=np.concatenate([table.producer_epoch[mine] for table, mine in parts])[order],
+        kind=np.concatenate([part.kind for part in parts])[order],
+        producer=np.concatenate([part.producer_id for part in parts])[order],
+        epoch=np.concatenate([part.producer_epoch for part in parts])[order],
         first=first[order],
-        last=np.concatenate([table.last_offset[mine] for table, mine in parts])[order],
-        records=np.concatenate([table.records[mine] for table, mine in parts])[order],
+        last=np.concatenate([part.last_offset for part in parts])[order],
+        records=np.concatenate([part.records for part in parts])[order],
     )
 
 
-def _inside(table: TransactionTable, pieces: Sequence[Piece]) -> Bool:
-    """Which rows begin in one of the pieces of their segment (sorted by position)."""
-    edges = np.array([(piece.start, piece.stop, piece.first, piece.next) for piece in pieces], np.int64)
-    at = np.searchsorted(edges[:, 0], table.position, side="right") - 1
-    home = edges[np.maximum(at, 0)]
-    here = (at >= 0) & (table.position < home[:, 1])
-    return np.asarray(here & (table.last_offset >= home[:, 2]) & (table.first_offset < home[:, 3]))
+def _inside(table: TransactionTable, pieces: Sequence[Piece], edges: Edges) -> Iterator[TransactionTable]:
+    """Rows that lie in pieces of their segment; those that a piece cuts are read again."""
+    first, following = (np.array([getattr(piece, name) for piece in pieces], np.int64) for name in ("first", "next"))
+    start, stop = (np.array([getattr(piece, name) for piece in pieces], np.int64) for name in ("start", "stop"))
+    low = np.searchsorted(following, table.first_offset, side="right")
+    high = np.searchsorted(first, table.last_offset, side="right")
+    home = np.minimum(low, len(pieces) - 1)
+    whole = (high - low == 1) & (first[home] <= table.first_offset) & (table.last_offset < following[home])
+    yield table.take(whole & (start[home] <= table.position) & (table.position < stop[home]))
+    for row in np.flatnonzero((high > low) & ~whole).tolist():
+        for piece in pieces[int(low[row]) : int(high[row])]:
+            if int(table.position[row]) < piece.stop:
+                yield from _cut_row(table, row, piece, edges)
+
+
+def _cut_row(table: TransactionTable, row: int, piece: Piece, edges: Edges) -> Iterator[TransactionTable]:
+    """The part of a row that lies in a piece."""
+    batches = edges(piece.segment, piece.start, piece.stop)
+    mine = batches.is_transactional & (batches.producer_id == table.producer_id[row])
+    mine &= batches.is_control == (table.kind[row] != TXN_DATA)
+    mine &= (batches.base_offset >= table.first_offset[row]) & (batches.last_offset <= table.last_offset[row])
+    part = batches.take(mine)
+    if len(part):
+        data = 0 if table.kind[row] != TXN_DATA else int(np.maximum(part.record_count, 0).sum())
+        changed = {
+            "first_offset": int(part.base_offset.min()),
+            "last_offset": int(part.last_offset.max()),
+            "position": int(part.position[0]),
+            "records": data,
+        }
+        yield TransactionTable.from_rows([{**table.row(row), **changed}])

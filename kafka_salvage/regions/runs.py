@@ -115,6 +115,14 @@ class TransactionTable:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def row(self, index: int) -> dict[str, int]:
+        """One row as plain integers."""
+        return {name: int(getattr(self, name)[index]) for name in TXN_COLUMNS}
+
+    def take(self, which: Any) -> TransactionTable:
+        """Rows chosen by a slice, a mask or an index array."""
+        return TransactionTable(**{name: getattr(self, name)[which] for name in TXN_COLUMNS})
+
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, int]]) -> TransactionTable:
         """A table from plain rows."""

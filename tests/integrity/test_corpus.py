@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kafka_salvage.errors import RequestError
 from kafka_salvage.integrity.document import dumps
 from kafka_salvage.integrity.report import IntegrityReport, make_report
 from kafka_salvage.plan.edges import open_patched, read_edges
@@ -185,14 +184,6 @@ def test_two_disks_of_one_broker_stand_side_by_side() -> None:
         assert records_of(partitions[key]) == fates, key
         assert partitions[key].leans_on_leftovers
     assert any("--include future" in hint for hint in document["hints"])
-
-
-def test_several_live_copies_are_refused_and_one_can_be_preferred() -> None:
-    where = scene("modern-1", "unclean")
-    with pytest.raises(RequestError, match="ledger-0"):
-        judged(where / "broker-1", where / "broker-2", deep=False)
-    plan, _ = judged(where / "broker-1", where / "broker-2", deep=False, policy=Policy(prefer="broker-1"))
-    assert main_partitions(plan)["ledger", 0].ledger[-1].offsets.stop == 2340
 
 
 @pytest.mark.parametrize(

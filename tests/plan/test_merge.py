@@ -6,8 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from kafka_salvage.errors import RequestError
-from kafka_salvage.plan.merge import make_plan, refuse_copies
+from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import PartitionPlan
 from kafka_salvage.plan.policy import Include, Policy, Selection
 from kafka_salvage.regions.runs import SegmentSurvey
@@ -29,53 +28,6 @@ def steps(partition: PartitionPlan) -> list[tuple[int, int, str]]:
 
 
 class TestLiveCopies:
-    def test_two_of_one_partition_are_refused_by_name(self) -> None:
-        desk = Desk()
-        copies = [desk.copy(seg(0, B(0, 10)), topic="orders", source=name) for name in ("b1", "b2")]
-        with pytest.raises(RequestError) as caught:
-            desk.plan(*copies)
-        assert "orders-0" in caught.value.message
-        assert "b1:orders-0" in caught.value.message
-        assert "b2:orders-0" in caught.value.message
-        assert "--prefer NAME (one of: b1, b2)" in caught.value.advice
-
-    def test_the_inventory_alone_is_enough_to_refuse(self) -> None:
-        desk = Desk()
-        copies = [desk.copy(seg(0, B(0, 10)), source=name) for name in ("b1", "b2")]
-        with pytest.raises(RequestError, match="more than one live copy"):
-            refuse_copies(inventory(*copies), Policy())
-        refuse_copies(inventory(*copies), Policy(prefer="b2"))
-        refuse_copies(inventory(copies[0]), Policy())
-
-    def test_prefer_takes_that_source_whole(self) -> None:
-        desk = Desk()
-        copies = [
-            desk.copy(seg(0, B(0, 10)), source="b1"),
-            desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2"),
-        ]
-        (plan,) = desk.plan(*copies, policy=Policy(prefer="b1")).partitions
-        assert shape(plan) == [(0, 10, "recovered")]
-        assert [s.replica.source for s in plan.replicas] == ["b1", "b2"]
-        assert [s.replica.source for s in plan.unused] == ["b2"]
-        (plan,) = desk.plan(*copies, policy=Policy(prefer="b2")).partitions
-        assert shape(plan) == [(0, 20, "recovered")]
-
-    def test_a_preference_that_names_no_copy_chooses_nothing(self) -> None:
-        desk = Desk()
-        copies = [desk.copy(seg(0, B(0, 10)), source=name) for name in ("b1", "b2")]
-        with pytest.raises(RequestError, match="more than one live copy") as caught:
-            desk.plan(*copies, policy=Policy(prefer="b3"))
-        assert "b3" in caught.value.causes[0]
-
-    def test_two_log_dirs_of_one_source_are_chosen_between_by_log_dir(self) -> None:
-        desk = Desk()
-        copies = [desk.copy(seg(0, B(0, n)), source="b1", log_dir=f"b1/d{n}", directory=f"d{n}/t-0") for n in (1, 2)]
-        with pytest.raises(RequestError) as caught:
-            desk.plan(*copies)
-        assert "b1/d1, b1/d2" in caught.value.advice
-        (plan,) = desk.plan(*copies, policy=Policy(prefer="b1/d2")).partitions
-        assert shape(plan) == [(0, 2, "recovered")]
-
     def test_different_partitions_of_several_sources_stand_side_by_side(self) -> None:
         desk = Desk()
         one = desk.copy(seg(0, B(0, 10)), partition=0, source="b1")
@@ -83,20 +35,14 @@ class TestLiveCopies:
         plans = desk.plan(two, one).partitions
         assert [(p.partition, shape(p)[0][1]) for p in plans] == [(0, 10), (1, 20)]
 
-    def test_copies_that_are_not_selected_are_not_refused(self) -> None:
+    def test_copies_that_are_not_selected_are_joined_too_and_not_counted(self) -> None:
         desk = Desk()
         copies = [desk.copy(seg(0, B(0, 10)), topic="other", source=name) for name in ("b1", "b2")]
         mine = desk.copy(seg(0, B(0, 5)), topic="mine", source="b1")
         policy = Policy(selection=Selection(topics=frozenset({"mine"})))
         plan = desk.plan(*copies, mine, policy=policy)
+        assert [p.topic for p in plan.partitions] == ["mine", "other"]
         assert [p.topic for p in plan.partitions if p.selected] == ["mine"]
-
-    def test_internal_topics_of_several_brokers_are_each_checked_by_themselves(self) -> None:
-        desk = Desk()
-        copies = [desk.copy(seg(0, B(0, 10)), topic="__consumer_offsets", source=name) for name in ("b1", "b2")]
-        assert [p.replicas[0].replica.source for p in desk.plan(*copies).partitions] == ["b1", "b2"]
-        with pytest.raises(RequestError):
-            desk.plan(*copies, policy=Policy(selection=Selection(internal=True)))
 
 
 class TestLeftoversOfOneDirectory:

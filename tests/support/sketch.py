@@ -45,7 +45,10 @@ SUFFIX_STATE = {
 
 @dataclass(frozen=True, slots=True)
 class B:
-    """A believed batch with offsets ``[first, stop)``; ``marker`` is "commit" or "abort"."""
+    """A believed batch with offsets ``[first, stop)``; ``marker`` is "commit" or "abort".
+
+    ``kept`` are the offsets that compaction left in it, ``says`` stands for what its records hold.
+    """
 
     first: int
     stop: int
@@ -57,10 +60,19 @@ class B:
     repaired: bool = False
     size: int = SIZE
     crc: int = 7
+    kept: tuple[int, ...] | None = None
+    says: str = ""
 
     @property
     def count(self) -> int:
+        if self.kept is not None:
+            return len(self.kept)
         return self.stop - self.first if self.records is None else self.records
+
+    @property
+    def told(self) -> dict[int, object]:
+        """What each record holds."""
+        return dict.fromkeys(range(self.first, self.stop) if self.kept is None else self.kept, self.says)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._batches: dict[tuple[str, str], BatchTable] = {}
+        self._told: dict[tuple[str, str, int], dict[int, object]] = {}
         self.read_again: list[tuple[str, int, int]] = []
 
     def edges(self, segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
@@ -102,8 +115,15 @@ class Desk:
         table = self._batches[file.source, file.path]
         return table.take((table.position >= start) & (table.position < stop))
 
+    def contents(self, segment: SegmentSurvey, table: BatchTable) -> dict[int, object]:
+        file = segment.segment.file
+        told: dict[int, object] = {}
+        for position in table.position.tolist():
+            told.update(self._told[file.source, file.path, position])
+        return told
+
     def plan(self, *surveys: ReplicaSurvey, policy: Policy | None = None) -> Plan:
-        return make_plan(inventory(*surveys), surveys, policy or Policy(), edges=self.edges)
+        return make_plan(inventory(*surveys), surveys, policy or Policy(), edges=self.edges, contents=self.contents)
 
     def copy(
         self,
@@ -167,6 +187,7 @@ class Desk:
                 regions.append(self._region(item, at, source, path))
                 runs.append(_run(item, at))
                 rows.append(_row(item, at))
+                self._told[source, path, at] = item.told
                 if item.producer >= 0:
                     txns.append(_txn(item, at))
             at += item.size

@@ -1,0 +1,126 @@
+"""History: where each leader epoch of a log began and ended, from its batches and its checkpoints.
+
+Along one log epochs never fall, and each epoch has one beginning: a batch that does not fit was written by a leader of
+another branch (Kafka's rule for followers, KIP-101 and KIP-279, asked offline). An epoch counts when at least two batches
+carry it, or a checkpoint lists it: the field lies outside the CRC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kafka_salvage.plan.strands import Strand
+from kafka_salvage.plan.timeline import UNBOUNDED
+from kafka_salvage.scan.batches import I64
+
+Line = tuple[int, int]
+"""(epoch, start offset) of a leader epoch checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """Epochs of a line, ascending.
+
+    Attributes:
+        epoch: each once.
+        start: lowest offset known to be of it.
+        exact: it began there; otherwise perhaps earlier, in what is damaged.
+        stop: behind the highest offset known to be of it.
+    """
+
+    epoch: I64
+    start: I64
+    exact: frozenset[int]
+    stop: I64
+
+    def begun_after(self, epoch: I64) -> I64:
+        """For each epoch the lowest offset of a higher one; `UNBOUNDED` when there is none."""
+        lowest = np.append(np.minimum.accumulate(self.start[::-1])[::-1], UNBOUNDED)
+        return np.asarray(lowest[np.searchsorted(self.epoch, epoch, side="right")])
+
+    def ended_before(self, epoch: I64) -> I64:
+        """For each epoch where the lower ones ended; -1 when there is none."""
+        highest = np.concatenate([np.full(1, -1), np.maximum.accumulate(self.stop)])
+        return np.asarray(highest[np.searchsorted(self.epoch, epoch, side="left")])
+
+    def misfits(self, first: I64, following: I64, epoch: I64) -> I64:
+        """For each run the offset from which on it cannot belong to this line; `UNBOUNDED` when it fits."""
+        if not len(self.epoch):
+            return np.full(len(first), UNBOUNDED)
+        above, below = self.begun_after(epoch), self.ended_before(epoch)
+        late = np.where(above < following, np.maximum(first, above), UNBOUNDED)
+        early = np.where(below > first, first, UNBOUNDED)
+        return np.where(epoch < 0, UNBOUNDED, np.minimum(late, early))
+
+    def began_at(self, epoch: int, low: int, high: int) -> int | None:
+        """Where the first epoch above this one began, if that is known exactly and lies in ``[low, high]``."""
+        at = int(np.searchsorted(self.epoch, epoch, side="right"))
+        if at == len(self.epoch) or int(self.epoch[at]) not in self.exact:
+            return None
+        start = int(self.start[at])
+        return start if low <= start <= high else None
+
+
+def history_of(columns: Iterable[tuple[I64, I64, I64]], lines: Iterable[Line]) -> History:
+    """The history of a line.
+
+    Args:
+        columns: first and next offset and epoch of the runs of each copy, each in offset order.
+        lines: of checkpoints that are believed, where that copy has bytes.
+    """
+    start: dict[int, int] = {}
+    stop: dict[int, int] = {}
+    exact: set[int] = set()
+    for first, following, epoch in columns:
+        known = epoch >= 0
+        first, following, epoch = first[known], following[known], epoch[known]
+        if not len(first):
+            continue
+        heads = np.concatenate([[0], np.flatnonzero(epoch[1:] != epoch[:-1]) + 1])
+        touches = np.concatenate([[False], first[heads[1:]] == following[heads[1:] - 1]])
+        tails = np.append(heads[1:], len(first)) - 1
+        for head, tail, sure in zip(heads.tolist(), tails.tolist(), touches.tolist(), strict=True):
+            number, low, high = int(epoch[head]), int(first[head]), int(following[tail])
+            if low < start.get(number, UNBOUNDED) or (sure and low == start[number]):
+                exact = exact | {number} if sure else exact - {number}
+            start[number] = min(low, start.get(number, low))
+            stop[number] = max(high, stop.get(number, high))
+    for number, low in lines:
+        if low <= start.get(number, UNBOUNDED):
+            start[number] = low
+            stop.setdefault(number, low)
+            exact.add(number)
+    order = sorted(start)
+    starts, stops = np.array([start[n] for n in order], np.int64), np.array([stop[n] for n in order], np.int64)
+    return History(np.array(order, np.int64), starts, frozenset(exact), stops)
+
+
+def checkpoint_of(strand: Strand) -> tuple[list[Line], list[Line]]:
+    """Lines of a copy's leader epoch checkpoint that its own batches allow, and those that they contradict."""
+    good: list[Line] = []
+    bad: list[Line] = []
+    if strand.survey.replica.partial:
+        return good, bad
+    known = strand.epoch >= 0
+    first, following, epoch = strand.first[known], strand.next[known], strand.epoch[known]
+    for place, (number, start) in enumerate(strand.survey.replica.epochs or ()):
+        below = following[epoch < number]
+        above = first[epoch >= number]
+        # what lies below the log start is forgotten: the first line moves up with it
+        fits = (not len(below) or int(below.max()) <= start) and (
+            place == 0 or not len(above) or int(above.min()) >= start
+        )
+        (good if fits else bad).append((number, start))
+    return good, bad
+
+
+def supported_epochs(strands: Sequence[Strand], lines: Iterable[Line]) -> frozenset[int]:
+    """Epochs that at least two batches carry, or a believed checkpoint lists."""
+    epochs = np.concatenate([np.empty(0, np.int64), *(strand.epoch for strand in strands)])
+    batches = np.concatenate([np.empty(0, np.int64), *(strand.batches for strand in strands)])
+    numbers, places = np.unique(epochs, return_inverse=True)
+    seen = np.bincount(places, weights=batches.astype(np.float64), minlength=len(numbers))
+    return frozenset(numbers[seen >= 2].tolist()) | {number for number, _ in lines}
