@@ -140,7 +140,7 @@ def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finis
 def test_a_file_system_that_is_really_full(big: Path, tmp_path: Path) -> None:
     command = " ".join([*COMMAND, "salvage", str(big), "--force", "--out", "small/out"])
     script = (
-        f"mount -t tmpfs -o size=20m none small && {command}; echo $?; ls -A small; mount --bind /dev/null /dev/null"
+        f"mount -t tmpfs -o size=20m none small && {command}; echo $?; find small -type f -not -path '*/.partial/*'"
     )
     (tmp_path / "small").mkdir()
     done = subprocess.run(
