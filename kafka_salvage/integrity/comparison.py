@@ -19,10 +19,10 @@ import numpy as np
 
 from kafka_salvage import engine
 from kafka_salvage.integrity.numbering import text
-from kafka_salvage.integrity.sides import Side, same_batches, same_bytes
+from kafka_salvage.integrity.sides import Side, other_batches, same_batches, same_bytes
 from kafka_salvage.plan.incarnations import INTERNAL
 from kafka_salvage.plan.plan import PartitionPlan, Plan
-from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import State
@@ -272,7 +272,7 @@ def _alone(side: Side, other: Side, made: PartitionComparison, kind: Kind) -> No
 
 def _tell_rest(side: Side, last: int, made: PartitionComparison, kind: Kind) -> None:
     """Records of the first batch from the floor up to ``last``."""
-    records = side.records()
+    records, _ = side.records(1)
     if records is None:
         made.tell(Kind.UNDECODABLE, side.floor, last + 1, 1, 0)
         return
@@ -293,47 +293,62 @@ def _tell(records: RecordTable, rows: I64, made: PartitionComparison, kind: Kind
 
 
 def _overlap(one: Side, other: Side, made: PartitionComparison) -> None:
-    """The first batches of both, record by record, as far as both reach."""
-    last = min(int(one.table.last_offset[0]), int(other.table.last_offset[0]))
-    left, right = one.records(), other.records()
+    """The first batches of both up to the next that both have, record by record, a piece at a time."""
+    left, left_end = one.records(other_batches(one.table, other.table))
+    right, right_end = other.records(other_batches(other.table, one.table))
+    last = min(left_end, right_end)
     if left is None or right is None:
         made.tell(Kind.UNDECODABLE, min(one.first, other.first), last + 1, 1, 0)
     else:
         _compare(left, _rows(left, one.floor, last), right, _rows(right, other.floor, last), made)
-    one.floor = max(one.floor, last + 1)
-    other.floor = max(other.floor, last + 1)
-    one.fill()
-    other.fill()
+    one.pass_by(last)
+    other.pass_by(last)
 
 
 def _compare(left: RecordTable, mine: I64, right: RecordTable, yours: I64, made: PartitionComparison) -> None:
     """Merges records by offset."""
     a, b = left.offset[mine], right.offset[yours]
     at, to = np.isin(a, b), np.isin(b, a)
-    events: list[tuple[int, Kind | None, int]] = []
-    events += [(offset, Kind.ONLY_A, row) for offset, row in zip(a[~at].tolist(), mine[~at].tolist(), strict=True)]
-    events += [(offset, Kind.ONLY_B, row) for offset, row in zip(b[~to].tolist(), yours[~to].tolist(), strict=True)]
-    for offset, i, j in zip(a[at].tolist(), mine[at].tolist(), yours[to].tolist(), strict=True):
-        events.append((offset, None if same_record(left, i, right, j) else Kind.DIFFERENT, i))
-    for _, kind, row in sorted(events, key=lambda event: event[0]):
+    equal = same_records(left, mine[at], right, yours[to])
+    if at.all() and to.all() and equal.all():
+        made.agree(len(mine), rewritten=True)
+        return
+    kinds = np.array([None, *Kind], object)
+    codes = np.concatenate([np.full(int((~at).sum()), 1), np.full(int((~to).sum()), 2), np.where(equal, 0, 3)])
+    rows = np.concatenate([mine[~at], yours[~to], mine[at]])
+    order = np.argsort(np.concatenate([a[~at], b[~to], a[at]]), kind="stable")
+    codes, rows = codes[order], rows[order]
+    for part in np.split(np.arange(len(codes)), np.flatnonzero(np.diff(codes)) + 1):
+        kind = kinds[codes[part[0]]]
         if kind is None:
-            made.agree(1, rewritten=True)
+            made.agree(len(part), rewritten=True)
         else:
-            _tell(right if kind is Kind.ONLY_B else left, np.array([row], np.int64), made, kind)
+            _tell(right if kind is Kind.ONLY_B else left, rows[part], made, kind)
 
 
-def same_record(left: RecordTable, i: int, right: RecordTable, j: int) -> bool:
-    """Whether two records of one offset say the same: time, key, value, headers, and what they are."""
-    if (
-        left.timestamp[i] != right.timestamp[j]
-        or left.timestamp_type[i] != right.timestamp_type[j]
-        or left.key_size[i] != right.key_size[j]
-        or left.value_size[i] != right.value_size[j]
-        or bool(left.batches.is_control[left.batch[i]]) != bool(right.batches.is_control[right.batch[j]])
-    ):
-        return False
-    one, two = left.row(i), right.row(j)
-    return all(one[name] == two[name] for name in ("key", "value", "headers"))
+def same_records(left: RecordTable, mine: I64, right: RecordTable, yours: I64) -> Bool:
+    """Which pairs of rows say the same: time, key, value, headers, and what they are."""
+    equal = left.batches.is_control[left.batch[mine]] == right.batches.is_control[right.batch[yours]]
+    for name in ("offset", "timestamp", "timestamp_type", "key_size", "value_size"):
+        equal &= getattr(left, name)[mine] == getattr(right, name)[yours]
+    headers = [
+        table.header_first[rows + 1] - table.header_first[rows] for table, rows in ((left, mine), (right, yours))
+    ]
+    equal &= headers[0] == headers[1]
+    for place in np.flatnonzero(equal).tolist():
+        i, j = int(mine[place]), int(yours[place])
+        same = all(
+            np.array_equal(
+                left.data[(start := int(getattr(left, f"{name}_start")[i])) : start + size],
+                right.data[(begin := int(getattr(right, f"{name}_start")[j])) : begin + size],
+            )
+            for name in ("key", "value")
+            if (size := int(getattr(left, f"{name}_size")[i])) > 0
+        )
+        if same and headers[0][place]:
+            same = left.row(i)["headers"] == right.row(j)["headers"]
+        equal[place] = same
+    return np.asarray(equal)
 
 
 def differing(comparisons: Iterable[PartitionComparison]) -> list[PartitionComparison]:

@@ -21,6 +21,11 @@ PIECE = 1 << 20
 _EPOCH = range(12, 16)
 """Bytes of a v2 batch that its CRC does not cover and that may differ between copies: the leader epoch."""
 
+_SAME = ("last_offset", "size", "magic", "crc", "record_count")
+
+Decoded = tuple[RecordTable | None, int]
+"""Records of some batches (None: they do not decode), and the last offset that they cover."""
+
 
 class Side:
     """A cursor over a line.
@@ -28,16 +33,16 @@ class Side:
     Attributes:
         floor: offsets below are done with, or lie below the log start.
         table: batches of the current block that are still to come, in offset order; empty at the end.
-        source: where their bytes are.
     """
 
     def __init__(self, plan: PartitionPlan | None, limits: Limits) -> None:
         self.floor = plan.log_start if plan is not None else 0
         self.table = BatchTable.empty()
-        self.source: Source | None = None
+        self._source: Source | None = None
         self._limits = limits
         self._blocks = self._walk(plan.line if plan is not None else ())
-        self._records: tuple[int, RecordTable | None] | None = None
+        self._pieces: Iterator[Decoded] = iter(())
+        self._piece: Decoded | None = None
         self.fill()
 
     def _walk(self, steps: tuple[Step, ...]) -> Iterator[BatchTable]:
@@ -45,7 +50,7 @@ class Side:
             if step.offsets.stop <= self.floor:
                 continue
             with closing(open_patched(step.survey)) as source:
-                self.source = source
+                self._source = source
                 for block in walk(source, step.start, step.stop):
                     table = block.batches
                     if len(table) and bool(table.is_wrapper.any()):
@@ -62,7 +67,7 @@ class Side:
             if table is None:
                 return
             self.table = table
-            self._records = None
+            self._pieces, self._piece = iter(()), None  # they may read from a file that is closed now
 
     @property
     def ended(self) -> bool:
@@ -81,23 +86,39 @@ class Side:
 
     def advance(self, batches: int) -> None:
         """Leaves whole batches behind."""
-        self.floor = max(self.floor, int(self.table.last_offset[batches - 1]) + 1)
+        self.pass_by(int(self.table.last_offset[batches - 1]))
+
+    def pass_by(self, last: int) -> None:
+        """Leaves everything up to an offset behind."""
+        self.floor = max(self.floor, last + 1)
         self.fill()
 
-    def records(self) -> RecordTable | None:
-        """Records of the first batch, None when it does not decode; kept until the cursor moves on."""
-        position = int(self.table.position[0])
-        if self._records is None or self._records[0] != position:
-            made = list(decode(self._open, self.table.take(slice(0, 1)), self._limits))
-            whole = len(made) == 1 and not made[0].detail
-            self._records = position, made[0].table if whole else None
-        return self._records[1]
+    def records(self, batches: int) -> Decoded:
+        """Records from the floor on: of as many of the first batches as are decoded at once, at most ``batches``."""
+        if self._piece is None or self._piece[1] < self.floor:
+            self._piece = next(self._pieces, None)
+        if self._piece is None or self._piece[1] < self.floor:
+            self._pieces = self._decoded(self.table.take(slice(0, batches)))
+            self._piece = next(self._pieces)
+        return self._piece
+
+    def _decoded(self, batches: BatchTable) -> Iterator[Decoded]:
+        """Pieces of bounded size; a batch that does not decode is a piece by itself."""
+        source = self._open
+        for part in decode(source, batches, self._limits):
+            rows = part.table.batches
+            if not part.detail:
+                yield part.table, int(rows.last_offset[-1])
+                continue
+            for row in range(len(rows)):
+                (alone,) = decode(source, rows.take(slice(row, row + 1)), self._limits)
+                yield None if alone.detail else alone.table, int(rows.last_offset[row])
 
     @property
     def _open(self) -> Source:
-        if self.source is None:
+        if self._source is None:
             raise ValueError("no batch was read yet")
-        return self.source
+        return self._source
 
     def read(self, start: int, stop: int) -> U8:
         """Bytes of the current file."""
@@ -108,10 +129,24 @@ def same_batches(one: Side, other: Side) -> int:
     """How many batches at the head of both have the same offsets, sizes and checksums."""
     a, b = one.table, other.table
     count = min(len(a), len(b))
-    equal = np.ones(count, np.bool_)
-    for name in ("base_offset", "last_offset", "size", "magic", "crc", "record_count"):
+    equal = a.base_offset[:count] == b.base_offset[:count]
+    for name in _SAME:
         equal &= getattr(a, name)[:count] == getattr(b, name)[:count]
     return count if equal.all() else int(np.argmin(equal))
+
+
+def other_batches(one: BatchTable, other: BatchTable) -> int:
+    """How many batches at the head of ``one`` (at least one) come before the first that ``other`` has too.
+
+    Those beyond the end of ``other`` are not counted: its next block may have them.
+    """
+    at = np.minimum(np.searchsorted(other.base_offset, one.base_offset), len(other) - 1)
+    known = one.base_offset == other.base_offset[at]
+    for name in _SAME:
+        known &= getattr(one, name) == getattr(other, name)[at]
+    known |= one.base_offset > other.last_offset[-1]
+    known[0] = False
+    return int(np.argmax(known)) if known.any() else len(one)
 
 
 def same_bytes(one: Side, other: Side, count: int) -> int:

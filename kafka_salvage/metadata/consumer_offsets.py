@@ -17,6 +17,7 @@ from kafka_salvage.metadata.reading import tables_of
 from kafka_salvage.plan.plan import TRANSACTION_CODES, PartitionPlan, Status, Transaction
 from kafka_salvage.plan.transactions import HOLES
 from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import State
@@ -261,9 +262,10 @@ class _Reader:
         control = table.batches.is_control[table.batch]
         codes = plan.labels.lookup(table.batches)[table.batch]
         producers = np.where(table.batches.is_transactional, table.batches.producer_id, -1)[table.batch]
-        for at in np.flatnonzero(~control & (table.offset >= plan.log_start)).tolist():
+        counted = np.flatnonzero(~control & (table.offset >= plan.log_start))
+        self._records += len(counted)
+        for at in _last_of_keys(table, counted, producers):
             row = table.row(at)
-            self._records += 1
             key = read_key(row["key"])
             if key.version in OFFSET_COMMIT_KEYS and key.problem is None:
                 label = TRANSACTION_CODES[int(codes[at])]
@@ -331,6 +333,20 @@ class _Reader:
             before = found.get(name, Group(name, "consumer"))
             found[name] = Group(name, before.type, None, None, before.generation, tuple(sorted(listed)))
         return found
+
+
+def _last_of_keys(table: RecordTable, rows: I64, producers: I64) -> list[int]:
+    """Of records outside of transactions only the last of each key in this table: those before it say nothing any more."""
+    data = memoryview(table.data)  # type: ignore[arg-type] # an array of bytes is a buffer
+    starts, sizes = table.key_start[rows].tolist(), table.key_size[rows].tolist()
+    last: dict[bytes, int] = {}
+    kept: list[int] = []
+    for row, start, size, plain in zip(rows.tolist(), starts, sizes, (producers[rows] < 0).tolist(), strict=True):
+        if plain:
+            last[bytes(data[start : start + max(size, 0)])] = row
+        else:
+            kept.append(row)
+    return sorted([*kept, *last.values()])
 
 
 def _time(commit: Commit | None) -> int:

@@ -219,6 +219,23 @@ def test_workers_blocks_and_pieces_have_no_influence(tmp_path: Path, monkeypatch
     assert _document(kafka_salvage.compare(a, a))["summary"]["same"] == sum(sizes) + 1200
 
 
+def test_lines_of_many_segments_with_other_roll_points(tmp_path: Path) -> None:
+    sizes = [1 + (n * 7) % 13 for n in range(120)]
+    ends = [sum(sizes[: n + 1]) for n in range(120)]
+    a, b = write.log_dir(tmp_path / "a"), write.log_dir(tmp_path / "b")
+    for low in range(0, 120, 8):
+        base = ends[low - 1] if low else 0
+        write.partition(a, "t-0", batches(base, sizes[low : low + 8]), base)
+    total = ends[-1]
+    for low in range(0, total, 50):
+        sizes_b = [min(9, total - low, low + 50 - at) for at in range(low, min(low + 50, total), 9)]
+        sizes_b[-1] = min(50, total - low) - 9 * (len(sizes_b) - 1)
+        write.partition(b, "t-0", batches(low, sizes_b, changed=frozenset({77, 400})), low)
+    (one,) = kafka_salvage.compare(a, b).partitions
+    assert ranges(one, Kind.DIFFERENT) == [(77, 78, 1), (400, 401, 1)]
+    assert (one.same, one.sums[Kind.ONLY_A].records, one.sums[Kind.ONLY_B].records) == (total - 2, 0, 0)
+
+
 def test_ranges_beyond_a_thousand_are_counted_and_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "MOST_RANGES", 5)
     one = compared(tmp_path, batches(0, [100]), batches(0, [100], changed=frozenset(range(0, 100, 2))))
