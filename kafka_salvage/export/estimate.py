@@ -20,10 +20,12 @@ from kafka_salvage.scan.replica import Inventory
 
 PER_RECORD = 330
 """Bytes of a line of JSON besides key, value and headers."""
+PER_ROW = 180
+"""Bytes of an Arrow row besides key, value, headers and names."""
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
 _TRIAL = 4 << 20
-_WEIGHT = {"segments": 1.2, "jsonl": 4.0}
+_WEIGHT = {"segments": 1.2, "jsonl": 4.0, "parquet": 3.0, "arrow": 3.0}
 """How many times as long as hashing and writing its bytes a format takes, roughly."""
 
 
@@ -37,8 +39,9 @@ def _records(step: Step) -> int:
 def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str, int]:
     """Bytes per format.
 
-    Segments and quarantine are exact (filters may make them smaller); JSON Lines is a low estimate, since what compressed
-    batches inflate to is not known: a disk that is too small for it is certainly too small.
+    Segments and quarantine are exact (filters may make them smaller); JSON Lines and Arrow are low estimates, since what
+    compressed batches inflate to is not known: a disk that is too small for them is certainly too small. Parquet, which is
+    compressed, is taken to need what the evidence needs.
     """
     stored = sum(line.bytes for line in lines)
     wanted: dict[str, int] = {}
@@ -47,6 +50,8 @@ def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str
             records = sum(_records(step) for line in lines for step in line.steps)
             full = stored * 4 // 3 + records * PER_RECORD
             wanted[name] = full if options.compress == "none" else stored + records * 8
+        elif name == "arrow":
+            wanted[name] = stored + PER_ROW * sum(_records(step) for line in lines for step in line.steps)
         else:
             wanted[name] = stored
     if plan.policy.selection.narrows_records:

@@ -8,15 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from kafka_salvage.export.places import shown
+from kafka_salvage.export.secrets import secret_rows
 from kafka_salvage.export.sink import RecordChunk
 from kafka_salvage.plan.plan import TRANSACTION_CODES
-from kafka_salvage.scan.batches import Bool
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.vector.text import PIECE, jsonl_lines
-
-SECRET_RECORDS = (4, 10, 11)
-"""Types of KRaft metadata records that may hold credentials: ConfigRecord, DelegationTokenRecord and
-UserScramCredentialRecord (`common/metadata/*.json`)."""
 
 _NULL_VALUE = b',"value":null,"headers":['
 
@@ -73,7 +69,7 @@ class Renderer:
     def _masked(self, chunk: RecordChunk) -> Iterator[memoryview | bytes]:
         """Lines one by one, values that may hold a credential shown by their size only."""
         table = chunk.table
-        secret = _secret(table)
+        secret = secret_rows(table)
         for row in range(len(table)):
             single = table.take(slice(row, row + 1))
             if not secret[row]:
@@ -84,15 +80,3 @@ class Renderer:
             text = b"".join(self._text(chunk, single))
             # within a string the quotes of this text would be escaped: its first place is that of the value
             yield text.replace(_NULL_VALUE, b',"value":{"masked":%d},"headers":[' % size, 1)
-
-
-def _secret(table: RecordTable) -> Bool:
-    """Records whose value (frame version, type, version, fields) may hold a credential."""
-    size, start = table.value_size, table.value_start
-    framed = size >= 2
-    place = np.where(framed, start, 0)
-    head = np.zeros((len(table), 2), np.uint8)
-    if framed.any():
-        head[framed] = table.data[place[framed, None] + np.arange(2)]
-    harmless = framed & (head[:, 0] == 1) & ~np.isin(head[:, 1], SECRET_RECORDS)
-    return np.asarray((size > 0) & ~harmless)
