@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafka_salvage.api import check, compare, groups, open_segment, records, salvage, show
+    from kafka_salvage.api import check, compare, groups, open_segment, records, salvage, show, verify
     from kafka_salvage.errors import (
         DestinationError,
         InvariantError,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from kafka_salvage.export.arrow_columns import to_arrow
     from kafka_salvage.export.receipt import Receipt
+    from kafka_salvage.export.verification import Verification
     from kafka_salvage.integrity.comparison import Comparison
     from kafka_salvage.integrity.report import IntegrityReport
     from kafka_salvage.metadata.positions import GroupPositions
@@ -41,6 +42,7 @@ _HOMES = {
     "RequestError": "kafka_salvage.errors",
     "SalvageError": "kafka_salvage.errors",
     "SourceError": "kafka_salvage.errors",
+    "Verification": "kafka_salvage.export.verification",
     "check": "kafka_salvage.api",
     "compare": "kafka_salvage.api",
     "groups": "kafka_salvage.api",
@@ -49,6 +51,7 @@ _HOMES = {
     "salvage": "kafka_salvage.api",
     "show": "kafka_salvage.api",
     "to_arrow": "kafka_salvage.export.arrow_columns",
+    "verify": "kafka_salvage.api",
 }
 
 __all__ = [
@@ -64,6 +67,7 @@ __all__ = [
     "RequestError",
     "SalvageError",
     "SourceError",
+    "Verification",
     "check",
     "compare",
     "groups",
@@ -72,6 +76,7 @@ __all__ = [
     "salvage",
     "show",
     "to_arrow",
+    "verify",
 ]
 
 

@@ -18,6 +18,7 @@ from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Receipt
 from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
+from kafka_salvage.export.verification import Verification, verify_rescue
 from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.comparison import Comparison, compare_plans
 from kafka_salvage.integrity.opened import OpenedSegment
@@ -120,7 +121,7 @@ def salvage(
     Args:
         paths: as in `check`.
         out: directory to write; must be empty or absent unless ``force`` or ``resume``.
-        formats: ``segments``, ``jsonl``.
+        formats: ``segments``, ``jsonl``, ``parquet``, ``arrow``.
         encoding: how JSONL shows bytes: ``base64`` or ``utf8``.
         compress: JSONL files: ``none``, ``gzip`` or ``zstd``.
         resume: go on in a directory that an interrupted run left.
@@ -216,6 +217,43 @@ def compare(
             refuse_output(inventory, Path(output))
     one, other = (_plan_of(inventory, False, flags) for inventory in inventories)
     return compare_plans(one, other, limits=_limits(flags), jobs=flags.get("jobs") or engine.default_jobs())
+
+
+def verify(
+    out: str | os.PathLike[str],
+    *,
+    outputs: Sequence[str | os.PathLike[str]] = (),
+    jobs: int | None = None,
+    memory: int = 512 << 20,
+    inflate_ratio: int = 1024,
+    inflate_cap: int = 256 << 20,
+    progress: Progress | None = None,
+) -> Verification:
+    """Reads a rescue again: hashes, counts, and every record of every output against the report; writes nothing.
+
+    Args:
+        out: what `salvage` was given as ``out``.
+        outputs: places that the caller will write to; refused when they lie inside ``out``.
+        jobs: files read at a time. Default: the cores.
+        memory: half of it bounds what a batch may inflate to, as in the salvage.
+        inflate_ratio: a batch may inflate to this many times its stored bytes.
+        inflate_cap: no batch may inflate to more than this.
+        progress: is told bytes read.
+
+    Raises:
+        RequestError: this is no rescue directory, or one that was never finished, or one of ``outputs`` lies inside.
+        SourceError: it cannot be read.
+        MissingExtraError: a library that a format needs is not installed.
+    """
+    real = Path(os.path.realpath(out))
+    for output in outputs:
+        if Path(os.path.realpath(output)).is_relative_to(real):
+            raise RequestError(
+                f"{os.fspath(output)} lies inside the rescue, where it would be a file that nothing accounts for",
+                advice="Name a file outside of it.",
+            )
+    limits = Limits(ratio=inflate_ratio, cap=min(inflate_cap, memory // 2))
+    return verify_rescue(Path(out), limits=limits, jobs=jobs or engine.default_jobs(), progress=progress)
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:

@@ -1,0 +1,96 @@
+"""The command `verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kafka_salvage.cli import aside, exits, options
+from kafka_salvage.cli import progress as showing
+from kafka_salvage.cli.words import number, plural
+
+if TYPE_CHECKING:
+    from kafka_salvage.export.verification import Verification
+
+_LINES = 40
+
+
+@click.command("verify", short_help="Re-check a rescue: hashes, counts, outputs against the report.")
+@click.argument("out", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    callback=options.output_file,
+    help="Write the result as JSON; - is stdout, instead of the text.",
+)
+@options.running
+def command(
+    out: Path,
+    json_file: str | None,
+    jobs: int | None,
+    memory: int,
+    inflate_ratio: int,
+    inflate_cap: int,
+    progress: bool | None,
+    metrics: str | None,
+    log_json: bool,
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Reads the rescue in DIR again: every file against its hash, every record of every output against the report.
+
+    Exit codes: 0 all agrees, 3 a file is damaged, missing or accounted for by nothing, 2 DIR is no rescue, 5 a file
+    cannot be read.
+    """
+    aside.keep_off((str(out),))
+    from kafka_salvage import api
+    from kafka_salvage.integrity.placing import write_text
+
+    outputs = [Path(name) for name in (json_file, metrics) if name is not None and name != "-"]
+    with showing.choose(progress, log_json, quiet, metrics, "verify") as display:
+        found = api.verify(
+            out,
+            outputs=outputs,
+            jobs=jobs,
+            memory=memory,
+            inflate_ratio=inflate_ratio,
+            inflate_cap=inflate_cap,
+            progress=display,
+        )
+        display.outcome(found.exit_code)
+    content = json.dumps(found.to_dict(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    if json_file == "-":
+        sys.stdout.buffer.write(content.encode())
+        return found.exit_code
+    if json_file is not None:
+        write_text(Path(json_file), content)
+    for line in _lines(found, verbose):
+        click.echo(line)
+    return found.exit_code
+
+
+def _lines(found: Verification, verbose: int) -> Iterator[str]:
+    wrong = found.disagreements
+    formats = sorted({line.format for line in found.lines})
+    files, records = plural(len(found.files), "file"), plural(sum(line.records for line in found.lines), "record")
+    if not wrong:
+        read = f"; {records} read back ({', '.join(formats)})" if formats else ""
+        yield f"AGREES: {files}{read}; hashes, counts and offsets are those of the manifest and the report."
+        return
+    places = len({path for path, _, _ in wrong})
+    yield f"DISAGREES: {number(places)} of {files}; {records} read back."
+    yield ""
+    shown = wrong if verbose else wrong[:_LINES]
+    width = max(len(status) for _, status, _ in shown)
+    for path, status, reason in shown:
+        yield f"  {status:<{width}}  {exits.safe(path)}: {exits.safe(reason)}"
+    if len(wrong) > len(shown):
+        yield f"… and {number(len(wrong) - len(shown))} more (-v lists all, --json FILE has everything)"
+    yield ""
+    yield "The evidence is where it was: salvage into an empty directory again, and compare."
