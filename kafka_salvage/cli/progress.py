@@ -120,10 +120,10 @@ def time_left(figures: Figures) -> str:
 def duration(seconds: float) -> str:
     """Seconds for people: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
     whole = round(seconds)
-    if whole < 90:
+    if whole < 120:
         return f"{whole} s"
     minutes = round(seconds / 60)
-    if minutes < 90:
+    if minutes < 120:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     if hours < 36:
