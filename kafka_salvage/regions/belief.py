@@ -25,6 +25,8 @@ HEADERS = (26, 34, 61)
 """Bytes of the header of a message of magic 0 and 1, its empty key and value included, and of a v2 batch."""
 LONE_DAMAGE = 26
 """A lone 0/1 message that ends the data needs fewer bytes of damage before it: no message header fits into them."""
+FEW_GUESTS = 3
+"""Batches at the end of a torn tail that may be its payload."""
 _MOST_STEPS = 64
 """Sane headers followed behind a chain, to see whether the length before it means them too."""
 
@@ -79,7 +81,7 @@ class Belief:
             self._known_wrappers.update(np.unique(table.magic[wrappers]).tolist())
 
     def embedded_prefix(self, chain: Chain, left: Side) -> int:
-        """How many batches at the head of the chain are one record's value, as the length before them says."""
+        """How many batches at the head of the chain are one record's value, by the length before them or the torn host."""
         start = chain.start
         before = self._ground.source.read(max(0, start - 5), start).tobytes()
         ends = chain.batches.stop - start
@@ -95,7 +97,7 @@ class Belief:
             total = end - start
             if any(before.endswith(text) for text in _varints(total)) and (total >= 1 << 13 or left.magic in (-1, 2)):
                 return len(ends)
-        return 0
+        return self._torn_prefix(chain, left)
 
     def _is_boundary(self, chain: Chain, position: int) -> bool:
         """Whether a batch of the chain's unsearched rest begins there, or a sane header's claim behind it ends there."""
@@ -184,6 +186,18 @@ class Belief:
         table = chain.batches
         which = np.isin(table.position, self._ground.index_positions)
         return self.resolved(table.take(np.flatnonzero(which)))
+
+    def _torn_prefix(self, chain: Chain, left: Side) -> int:
+        """How many batches are the payload of a torn one: a few at the end of the data, with offsets that it claims itself.
+
+        A header that does not go on from the batch before is no witness; many batches are more than a payload.
+        """
+        ground = self._ground
+        head = ground.head(left.position)
+        if head is None or len(chain) > FEW_GUESTS or chain.end < ground.data_stop or not ground.sane(left.position):
+            return 0
+        torn = head.stop > ground.size and head.offset >= left.offset
+        return len(chain.batches) if torn and self.edge(chain)[0] <= head.last_offset else 0
 
     def _may_end_the_data(self, chain: Chain, damage_start: int, left: Side) -> bool:
         if len(chain) > 1 or int(chain.batches.magic[0]) > 1:

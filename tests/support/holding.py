@@ -30,6 +30,7 @@ FORGED = "a forged header that agrees with itself tells of the end"
 LONE = "a single 0/1 message at the end behind damage without a free offset (rule 3 iii)"
 ZEROS = "zeros end right before it, and nothing that it touches is dense with it (rule 4)"
 JUMP = "a last batch that jumps ahead, or that an index entry for its position contradicts (rule 4)"
+LOOSE = "messages behind damage that leave a gap to what they touch, in a log that shows no other gap: as a guest would"
 CLAIMED = "inside what a sane header claims, or between two damages and not as rule 3 iv wants it (rules 1, 3 iv)"
 APART = "kept apart: another file has other bytes for its offsets"
 SHARED = "bytes that it shares with the believed batch before it"
@@ -121,11 +122,13 @@ def _why_not(trial: Trial, place: int, info: BatchInfo, said: str) -> str:
         return MOVED
     if said == "suspect uncorroborated" and last and info.magic < 2:
         return LONE
+    if said == "suspect offset-gap" and info.magic < 2 and info.codec == 0 and place and not last:
+        return LOOSE
     if said == "suspect offset-gap":
         indexed = trial.mode == "full" and trial.base.compacted
         return ZEROS if place and not data[place - 1] else JUMP if last or indexed else ""
     inside = "embedded-batch" in said or said == "suspect uncorroborated"
-    if inside and (len(trial.kinds) > 1 or {"claim-next", "fake-header", "duplicate"} & set(trial.kinds)):
+    if inside and (len(trial.kinds) > 1 or {"claim-next", "fake-header", "duplicate", "splice"} & set(trial.kinds)):
         return CLAIMED
     return ""
 
