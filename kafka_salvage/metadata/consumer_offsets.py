@@ -7,14 +7,14 @@ later tombstone takes the position away. What lies in ranges that are lost may b
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kafka_salvage.metadata.reading import tables_of
-from kafka_salvage.plan.plan import TRANSACTION_CODES, PartitionPlan, Status, Transaction
+from kafka_salvage.plan.plan import TRANSACTION_CODES, PartitionPlan, Transaction
 from kafka_salvage.plan.transactions import HOLES
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64
@@ -24,8 +24,6 @@ from kafka_salvage.scan.replica import State
 from kafka_salvage.wire.consumer_offsets import GROUP_METADATA_KEY, OFFSET_COMMIT_KEYS, read_key, read_value
 
 TOPIC = "__consumer_offsets"
-FOREVER = 1 << 63
-"""Above every offset."""
 
 Target = tuple[str, int]
 Hole = tuple[int, int, str]
@@ -105,7 +103,7 @@ class Coordinator:
 
     Attributes:
         sources: where copies are, sorted.
-        records: data records that were read, of the copy that has most.
+        records: data records that were read.
         holes: what no copy gives.
         sound: every byte of the live files is as Kafka wrote it.
         unread: records that were not understood.
@@ -143,45 +141,31 @@ class _Key:
     """Commits of one (group, topic, partition) in one coordinator partition."""
 
     latest: Commit | None = None
-    holders: set[int] = field(default_factory=set)
     undecided: dict[int, Commit] = field(default_factory=dict)
-    settled: set[int] = field(default_factory=set)
 
-    def add(self, commit: Commit, copy: int) -> None:
-        """Takes one record in; copies may tell the same one twice."""
+    def add(self, commit: Commit) -> None:
+        """Takes one record in."""
         if commit.transaction in _UNDECIDED:
             self.undecided[commit.at] = commit
-            return
-        if commit.producer_id >= 0:
-            self.settled.add(commit.at)
-        if commit.transaction is Transaction.ABORTED:
-            return
-        if self.latest is None or commit.at > self.latest.at:
-            self.latest, self.holders = commit, set()
-        if commit.at == self.latest.at:
-            self.holders.add(copy)
+        elif commit.transaction is not Transaction.ABORTED and (self.latest is None or commit.at > self.latest.at):
+            self.latest = commit
 
     def pending(self) -> tuple[Commit, ...]:
         """Undecided commits behind the latest that counts."""
         floor = self.latest.at if self.latest else -1
-        return tuple(self.undecided[at] for at in sorted(self.undecided) if at > floor and at not in self.settled)
+        return tuple(self.undecided[at] for at in sorted(self.undecided) if at > floor)
 
 
 def read_offsets(plans: Iterable[PartitionPlan], limits: Limits | None = None) -> Offsets:
     """Positions and groups.
 
     Args:
-        plans: of `__consumer_offsets`; of a partition whose copies were not joined one for each copy.
+        plans: those of `__consumer_offsets`; others are passed over.
         limits: bounds on decompression.
     """
-    of_partition: dict[int, list[PartitionPlan]] = defaultdict(list)
-    for plan in plans:
-        if plan.topic == TOPIC and (plan.steps or plan.state is State.LIVE):
-            of_partition[plan.partition].append(plan)
+    found = living(plan for plan in plans if plan.topic == TOPIC)
     reader = _Reader(limits or Limits())
-    coordinators = {
-        partition: reader.partition(partition, of_partition[partition]) for partition in sorted(of_partition)
-    }
+    coordinators = {partition: reader.partition(found[TOPIC, partition]) for _, partition in sorted(found)}
     return Offsets(
         positions=tuple(reader.positions(coordinators)),
         groups=dict(sorted(reader.groups().items())),
@@ -191,37 +175,18 @@ def read_offsets(plans: Iterable[PartitionPlan], limits: Limits | None = None) -
     )
 
 
-def holes_of(copies: Sequence[PartitionPlan]) -> list[Hole]:
-    """What none of the copies gives; what a copy does not reach is a hole of that copy."""
-    common: list[Hole] | None = None
-    for plan in copies:
-        spans = [span for span in plan.ledger if span.status is not Status.TRIMMED]
-        holes = [(s.offsets.start, s.offsets.stop, str(s.status)) for s in spans if s.status in HOLES]
-        if len(copies) > 1:
-            low = spans[0].offsets.start if spans else 0
-            high = spans[-1].offsets.stop if spans else 0
-            holes = [(-FOREVER, low, str(Status.MISSING)), *holes, (high, FOREVER, str(Status.MISSING))]
-        common = holes if common is None else _both(common, holes)
-    end = max((span.offsets.stop for plan in copies for span in plan.ledger), default=0)
-    start = min((plan.ledger[0].offsets.start for plan in copies if plan.ledger), default=0)
-    inside = [(max(low, start), min(high, end), status) for low, high, status in common or []]
-    return [(low, high, status) for low, high, status in inside if low < high]
+def living(plans: Iterable[PartitionPlan]) -> dict[Target, PartitionPlan]:
+    """Each partition by its name: the line that is written, not older ones or those of other clusters."""
+    named: dict[Target, list[PartitionPlan]] = defaultdict(list)
+    for plan in plans:
+        named[plan.topic, plan.partition].append(plan)
+    return {target: next((plan for plan in some if plan.steps), some[0]) for target, some in named.items()}
 
 
-def _both(one: Sequence[Hole], other: Sequence[Hole]) -> list[Hole]:
-    """Ranges that lie in both, with the status that says more."""
-    found, at = [], 0
-    for low, high, status in one:
-        while at < len(other) and other[at][1] <= low:
-            at += 1
-        scan = at
-        while scan < len(other) and other[scan][0] < high:
-            left, right = max(low, other[scan][0]), min(high, other[scan][1])
-            if left < right:
-                said = status if status != Status.MISSING else other[scan][2]
-                found.append((left, right, said))
-            scan += 1
-    return found
+def holes_of(plan: PartitionPlan) -> list[Hole]:
+    """What no copy gives."""
+    spans = (span for span in plan.ledger if span.status in HOLES)
+    return [(span.offsets.start, span.offsets.stop, str(span.status)) for span in spans]
 
 
 class _Reader:
@@ -231,34 +196,29 @@ class _Reader:
         self._limits = limits
         self._keys: dict[tuple[str, str, int], dict[int, _Key]] = defaultdict(dict)
         self._about: dict[tuple[str, int, str], tuple[int, dict[str, Any] | None]] = {}
-        self._copies: dict[int, Sequence[PartitionPlan]] = {}
         self.newest = -1
         self.notes: list[str] = []
         self._records = 0
         self._unread = 0
 
-    def partition(self, number: int, copies: Sequence[PartitionPlan]) -> Coordinator:
-        """Reads all copies of one partition."""
-        self._unread, most = 0, 0
-        self._copies[number] = copies
-        for copy, plan in enumerate(copies):
-            self._records = 0
-            steps = ((step.survey, step.start, step.stop) for step in plan.line)
-            for table in tables_of(steps, self._limits, self.notes):
-                self._table(table, plan, copy, number)
-            most = max(most, self._records)
-        files = [segment for plan in copies for survey in plan.replicas for segment in survey.segments]
+    def partition(self, plan: PartitionPlan) -> Coordinator:
+        """Reads one partition."""
+        self._records = self._unread = 0
+        steps = ((step.survey, step.start, step.stop) for step in plan.line)
+        for table in tables_of(steps, self._limits, self.notes):
+            self._table(table, plan)
+        files = [segment for survey in plan.replicas for segment in survey.segments]
         live = [segment for segment in files if segment.segment.state is State.LIVE]
         return Coordinator(
-            partition=number,
-            sources=tuple(sorted({survey.replica.source for plan in copies for survey in plan.replicas})),
-            records=most,
-            holes=tuple(holes_of(copies)),
+            partition=plan.partition,
+            sources=tuple(sorted({survey.replica.source for survey in plan.replicas})),
+            records=self._records,
+            holes=tuple(holes_of(plan)),
             sound=all(region.verdict in _SOUND for segment in live for region in segment.regions),
             unread=self._unread,
         )
 
-    def _table(self, table: RecordTable, plan: PartitionPlan, copy: int, number: int) -> None:
+    def _table(self, table: RecordTable, plan: PartitionPlan) -> None:
         control = table.batches.is_control[table.batch]
         codes = plan.labels.lookup(table.batches)[table.batch]
         producers = np.where(table.batches.is_transactional, table.batches.producer_id, -1)[table.batch]
@@ -269,7 +229,7 @@ class _Reader:
             key = read_key(row["key"])
             if key.version in OFFSET_COMMIT_KEYS and key.problem is None:
                 label = TRANSACTION_CODES[int(codes[at])]
-                self._position(key.fields, row, number, copy, int(producers[at]), label)
+                self._position(key.fields, row, plan.partition, int(producers[at]), label)
             elif key.problem is None:
                 fields = None if row["value"] is None else read_value(key.version, row["value"]).fields
                 about = key.fields.get("group", ""), key.version, key.fields.get("member", "")
@@ -279,7 +239,7 @@ class _Reader:
                 self._unread += 1  # types of newer releases are none of ours; they say nothing of positions
 
     def _position(
-        self, key: dict[str, Any], row: dict[str, Any], number: int, copy: int, producer: int, label: Transaction
+        self, key: dict[str, Any], row: dict[str, Any], number: int, producer: int, label: Transaction
     ) -> None:
         value = read_value(OFFSET_COMMIT_KEYS[-1], row["value"])
         if value.problem is not None:
@@ -288,7 +248,7 @@ class _Reader:
         commit = _commit(value.fields, row["offset"], number, producer, label)
         self.newest = max(self.newest, commit.commit_timestamp)
         name = (key["group"], key["topic"], key["partition"])
-        self._keys[name].setdefault(number, _Key()).add(commit, copy)
+        self._keys[name].setdefault(number, _Key()).add(commit)
 
     def positions(self, coordinators: dict[int, Coordinator]) -> Iterator[Committed]:
         """Every position that is not deleted."""
@@ -312,11 +272,6 @@ class _Reader:
             yield f"offsets {low}..{high - 1} of {name} are {status}{more}: a newer commit may have been there"
         if key.pending() and any(each.transaction is Transaction.UNKNOWN for each in key.pending()):
             yield f"the end of a transaction that committed a newer offset is not in {name}"
-        for copy, plan in enumerate(self._copies[coordinator.partition]):
-            if key.latest is not None and copy not in key.holders and _covers(plan, at):
-                where = plan.replicas[0].replica.source if plan.replicas else "another copy"
-                yield f"{where} had this commit cleaned away: it may have been deleted since"
-                break
 
     def groups(self) -> dict[str, Group]:
         """Groups with their latest state; those that only commit have none."""
@@ -351,14 +306,6 @@ def _last_of_keys(table: RecordTable, rows: I64, producers: I64) -> list[int]:
 
 def _time(commit: Commit | None) -> int:
     return commit.commit_timestamp if commit is not None else -1
-
-
-def _covers(plan: PartitionPlan, offset: int) -> bool:
-    """Whether a copy has all that it ever had around an offset."""
-    return any(
-        span.offsets.contains(offset) and span.status in (Status.RECOVERED, Status.REPAIRED, Status.ABSENT)
-        for span in plan.ledger
-    )
 
 
 def _commit(fields: dict[str, Any], at: int, number: int, producer: int, label: Transaction) -> Commit:

@@ -8,7 +8,6 @@ Steps:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -18,9 +17,7 @@ from kafka_salvage.metadata.learning import Learned
 from kafka_salvage.metadata.positions import GroupPositions, clamped, unfound_of
 from kafka_salvage.plan.facts import ClusterFacts
 from kafka_salvage.plan.merge import make_plan
-from kafka_salvage.plan.plan import PartitionPlan
 from kafka_salvage.plan.policy import Policy, Selection
-from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import Inventory
 
@@ -53,7 +50,7 @@ def group_positions(
         )
     learned = survey(first)
     whole = replace(learned.informed(policy), selection=Selection())
-    offsets = read_offsets(plans_apart(first, learned.surveys, whole), limits)
+    offsets = read_offsets(make_plan(first, learned.surveys, whole).partitions, limits)
     count = _partitions(learned.clusters, offsets)
     absent = tuple(number for number in range(count) if number not in offsets.coordinators)
     unfound = unfound_of(offsets, groups, count, absent)
@@ -62,26 +59,8 @@ def group_positions(
     offsets = replace(offsets, positions=wanted)
     targets = {(position.topic, position.partition) for position in wanted}
     second = _only(inventory, lambda topic, partition: (topic, partition) in targets)
-    plans = plans_apart(second, survey(second).surveys, whole) if second.replicas else []
+    plans = make_plan(second, survey(second).surveys, whole).partitions if second.replicas else ()
     return GroupPositions(tuple(clamped(offsets, plans)), offsets, absent, unfound)
-
-
-def plans_apart(inventory: Inventory, surveys: Iterable[ReplicaSurvey], policy: Policy) -> list[PartitionPlan]:
-    """Plans of partitions; where several copies of one are not joined, one plan for each source."""
-    named: dict[tuple[str, int], list[ReplicaSurvey]] = defaultdict(list)
-    for survey in surveys:
-        named[survey.replica.key].append(survey)
-    found: list[PartitionPlan] = []
-    for key in sorted(named):
-        try:
-            found += make_plan(inventory, named[key], policy).partitions
-        except RequestError:
-            dirs: dict[str, list[ReplicaSurvey]] = defaultdict(list)
-            for survey in named[key]:
-                dirs[survey.replica.log_dir.id if survey.replica.log_dir else survey.replica.path].append(survey)
-            for name in sorted(dirs):
-                found += make_plan(inventory, dirs[name], policy).partitions
-    return found
 
 
 def _only(inventory: Inventory, wanted: Callable[[str, int], bool]) -> Inventory:

@@ -6,10 +6,10 @@ import csv
 import io
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from kafka_salvage.metadata.consumer_offsets import TOPIC, Commit, Committed, Group, Hole, Offsets, Target, holes_of
+from kafka_salvage.metadata.consumer_offsets import TOPIC, Commit, Committed, Group, Hole, Offsets, holes_of, living
 from kafka_salvage.plan.plan import PartitionPlan, Status
 from kafka_salvage.wire.consumer_offsets import partition_of
 
@@ -37,14 +37,13 @@ class Extent:
     holes: tuple[Hole, ...]
 
     @classmethod
-    def of(cls, plans: Sequence[PartitionPlan]) -> Extent:
-        """From the plans of one partition: one, or one for each copy where copies were not joined."""
-        spans = [span for plan in plans for span in plan.ledger]
-        given = _union((s.offsets.start, s.offsets.stop) for s in spans if s.status in _GIVEN)
-        log_start = max((plan.log_start for plan in plans), default=0)
-        whole = max((s.offsets.stop for s in spans if s.status in (Status.ABSENT, Status.TRIMMED)), default=log_start)
-        end = given[-1][1] if given else whole
-        return cls(log_start, max(end, log_start), tuple(given), tuple(holes_of(plans)))
+    def of(cls, plan: PartitionPlan) -> Extent:
+        """From the plan of a partition."""
+        spans = plan.ledger
+        given = [(s.offsets.start, s.offsets.stop) for s in spans if s.status in _GIVEN]
+        gone = [s.offsets.stop for s in spans if s.status in (Status.ABSENT, Status.TRIMMED)]
+        end = given[-1][1] if given else max(gone, default=plan.log_start)
+        return cls(plan.log_start, max(end, plan.log_start), tuple(given), tuple(holes_of(plan)))
 
     def clamp(self, offset: int) -> tuple[int, str]:
         """The offset to go on from, and why it is another one (empty when it is not)."""
@@ -103,7 +102,7 @@ class Position:
         return {**made, "committed": _commit(self.committed) if self.committed else None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupPositions:
     """What the verb `groups` says.
 
@@ -117,10 +116,7 @@ class GroupPositions:
     positions: tuple[Position, ...]
     offsets: Offsets
     absent: tuple[int, ...] = ()
-    unfound: Mapping[str, str] = ()  # type: ignore[assignment] # an empty mapping is made below
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "unfound", dict(self.unfound))
+    unfound: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -196,13 +192,9 @@ def clamped(offsets: Offsets, plans: Iterable[PartitionPlan]) -> Iterator[Positi
 
     Args:
         offsets: what was committed.
-        plans: of the partitions that groups read; of those whose copies were not joined one for each copy.
+        plans: of the partitions that groups read.
     """
-    found: dict[Target, list[PartitionPlan]] = {}
-    for plan in plans:
-        if plan.steps or plan.line or plan.ledger or plan.replicas:
-            found.setdefault((plan.topic, plan.partition), []).append(plan)
-    extents = {target: Extent.of(_living(listed)) for target, listed in found.items()}
+    extents = {target: Extent.of(plan) for target, plan in living(plans).items()}
     for each in offsets.positions:
         yield _position(each, extents.get((each.topic, each.partition)), offsets.newest)
 
@@ -223,12 +215,6 @@ def unfound_of(offsets: Offsets, asked: Iterable[str], partitions: int, absent: 
             note = f"its positions would be in {TOPIC}-{home}, of which offsets {holes[0][0]}..{holes[0][1] - 1} are {holes[0][2]}"
         found[name] = note
     return found
-
-
-def _living(plans: Sequence[PartitionPlan]) -> list[PartitionPlan]:
-    """The partition itself, without older incarnations of its name."""
-    written = [plan for plan in plans if plan.steps]
-    return written or [plans[0]]
 
 
 def _position(each: Committed, extent: Extent | None, newest: int) -> Position:
@@ -262,16 +248,6 @@ def _position(each: Committed, extent: Extent | None, newest: int) -> Position:
         known=extent is not None,
         expired=expired,
     )
-
-
-def _union(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if joined and low <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
-        else:
-            joined.append((low, high))
-    return joined
 
 
 def _commit(commit: Commit) -> dict[str, Any]:

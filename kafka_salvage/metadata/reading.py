@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.plan.edges import open_patched, read_edges
 from kafka_salvage.plan.timeline import Piece, Timeline, pieces_of
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
-from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable, decode
 from kafka_salvage.scan.walk import walk
@@ -66,11 +65,3 @@ def tables_of(stretches: Iterable[Stretch], limits: Limits, notes: list[str] | N
                     if notes is not None:
                         notes += [f"{segment.segment.file.path}: {why}" for why in part.detail.values()]
                     yield part.table
-
-
-def batches_of(segment: SegmentSurvey, stretches: Sequence[tuple[int, int]]) -> Iterator[BatchTable]:
-    """Batches of some bytes of one segment, repairs laid over, in blocks."""
-    with closing(open_patched(segment)) as source:
-        for start, stop in stretches:
-            for block in walk(source, start, stop):
-                yield block.batches

@@ -204,18 +204,11 @@ def test_a_group_that_was_asked_for_and_is_not_there(tmp_path: Path) -> None:
     assert groups.exit_code == 3
 
 
-def test_a_commit_that_a_cleaned_copy_no_longer_has_is_doubted(tmp_path: Path) -> None:
-    both = commits(("a", 0, 5), ("b", 0, 6), ("b", 0, 7))
-    lay(tmp_path / "one", both)
-    size = len(both) // 3
-    cleaned = lay(tmp_path / "two", both[size:])
-    write.log_dir(cleaned, 2)
-    directory = cleaned / f"{TOPIC}-0"
-    (directory / "leader-epoch-checkpoint").write_text("0\n1\n0 0\n")
-    (cleaned / "cleaner-offset-checkpoint").write_text(f"0\n1\n{TOPIC} 0 1\n")
-    position = {p.group: p for p in kafka_salvage.groups([tmp_path / "one", tmp_path / "two"]).positions}
-    assert position["b"].certainty == "certain"
-    assert position["a"].offset == 5
+def test_another_cluster_s_groups_are_not_mixed_in(tmp_path: Path) -> None:
+    for name, cluster, group in (("one", "A" * 22, "a"), ("two", "A" * 22, "a"), ("three", "B" * 22, "b")):
+        lay(tmp_path / name, commits((group, 0, 5)))
+        write.log_dir(tmp_path / name, 1, cluster)
+    assert found(kafka_salvage.groups([tmp_path / "one", tmp_path / "two", tmp_path / "three"])) == {("a", "t", 0): 5}
 
 
 def test_sources_without_the_topic_are_refused(tmp_path: Path) -> None:

@@ -37,8 +37,7 @@ def test_where_to_go_on(offset: int, expected: int, why: str) -> None:
 
 
 def test_with_nothing_recovered_the_log_start_is_the_end() -> None:
-    extent = Extent.of([])
-    assert extent.clamp(7) == (0, "7 lies above the recovered end")
+    assert Extent(5, 5, (), ()).clamp(7) == (5, "7 lies above the recovered end")
 
 
 def lay(root: Path, offsets: dict[int, int], harm: bool = True) -> Path:
