@@ -18,7 +18,7 @@ import numba
 
 from benchmarks.timing import Options, Result
 
-MODULES = ("check", "decode", "export")
+MODULES = ("check", "decode", "codecs", "dump", "export")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 _HEAD = """# Performance
 

@@ -1,16 +1,19 @@
 """Decode: records to columns, and to JSON Lines, against a client library that is asked for the same fields.
 
-``decode``: walk with CRC and decode of ~120-byte uncompressed records, from a file in the page cache, against aiokafka's reader
-with CRC validation over the same bytes in memory, touching key, value, offset and timestamp of each record.
+``decode``: walk with CRC and decode of uncompressed records, from a file in the page cache, against aiokafka's reader with CRC
+validation over the same bytes in memory, touching key, value, offset and timestamp of each record.
 
-``decode-tiny``: the same for batches of one record.
-
-``jsonl``: the same records to JSON text with base64, against aiokafka, ``b64encode`` and orjson.
+``JSON Lines``: the same records to JSON text with base64, against aiokafka, ``b64encode`` and orjson; in memory, to a file, and
+as the whole command ``salvage --format jsonl`` with its deep check, SHA-256 and fsync, which the reference does without.
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,16 +27,22 @@ from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.records import RecordTable, decode
 from kafka_salvage.source.files import FileSource
 from kafka_salvage.vector.text import jsonl_lines
-from tests.support.build import Rec, v2_batch
+from tests.support.build import Rec, legacy_message, v2_batch
 
 START = 1_700_000_000_000
 
 
-def segment(batches: int, per_batch: int) -> bytes:
-    """Batches of equal records of about 120 bytes; offsets go on, though it is the same batch over and over."""
-    records = [Rec(i, START + 3 * i, b"key-%012d" % i, b"v" * 92) for i in range(per_batch)]
+def segment(batches: int, per_batch: int, value: int = 92) -> bytes:
+    """Batches of equal records, of about 120 bytes unless asked otherwise; offsets go on, it is the same batch over and over."""
+    records = [Rec(i, START + 3 * i, b"key-%012d" % i, b"v" * value) for i in range(per_batch)]
     rest = v2_batch(0, records)[8:]
     return b"".join((i * per_batch).to_bytes(8, "big") + rest for i in range(batches))
+
+
+def messages(count: int) -> bytes:
+    """Plain messages of magic 1."""
+    one = legacy_message(0, b"key-000000000000", b"v" * 92, magic=1, timestamp=START)[8:]
+    return b"".join(i.to_bytes(8, "big") + one for i in range(count))
 
 
 def tables(path: Path) -> Iterator[RecordTable]:
@@ -71,12 +80,11 @@ def theirs(data: bytes) -> int:
     return count
 
 
-def our_lines(path: Path) -> int:
-    """Records rendered as lines."""
-    count = 0
+def lines(path: Path) -> Iterator[memoryview]:
+    """Our text."""
     for table in tables(path):
         b, zeros = table.batches, np.zeros(len(table.batches), np.uint8)
-        for _ in jsonl_lines(
+        pieces = jsonl_lines(
             table,
             topic=b'"orders"',
             partition=0,
@@ -89,15 +97,12 @@ def our_lines(path: Path) -> int:
             verdict=zeros,
             transaction=zeros,
             verdicts=[b"intact"],
-        ):
-            pass
-        count += len(table)
-    return count
+        )
+        yield from (piece.data for piece in pieces)
 
 
-def their_lines(data: bytes) -> int:
-    """Records rendered by the reference, without provenance."""
-    count = 0
+def their_lines(data: bytes) -> Iterator[bytes]:
+    """The reference's text, without provenance."""
     for r in records(data):
         line = {
             "topic": "orders",
@@ -109,29 +114,82 @@ def their_lines(data: bytes) -> int:
             "value": b64encode(r.value).decode(),
             "headers": [],
         }
-        orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        count += 1
-    return count
+        yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _compare(
-    name: str, batches: int, per_batch: int, ours_: Callable[[Path], int], theirs_: Callable[[bytes], int],
-    options: Options, goal: float = 0.0,
-) -> Result:  # fmt: skip
+def _to_file(target: Path, texts: Iterator[Any]) -> None:
+    with target.open("wb", buffering=1 << 20) as file:
+        for text in texts:
+            file.write(text)
+
+
+def _salvaged(path: Path, out: Path) -> None:
+    """The whole command."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = [
+        sys.executable,
+        "-m",
+        "kafka_salvage",
+        "salvage",
+        str(path.parent),
+        "--out",
+        str(out),
+        "--format",
+        "jsonl",
+    ]
+    subprocess.run([*command, "-q"], check=True, stdout=subprocess.DEVNULL, timeout=900)
+    shutil.rmtree(out)
+
+
+def _json_lines(batches: int, options: Options) -> Iterator[Result]:
+    data = segment(batches, 135)
+    path, target = options.folder / "orders-0" / f"{0:020d}.log", options.folder / "lines"
+    path.parent.mkdir()
+    path.write_bytes(data)
+    part = data[: len(data) // 8 // (len(data) // batches) * (len(data) // batches)]
+    ours_count, there = batches * 135 / 1e6, len(part) // (len(data) // batches) * 135 / 1e6
+
+    def theirs_to_file() -> None:
+        _to_file(target, their_lines(part))
+
+    ways: list[tuple[str, Callable[[], object], Callable[[], object]]] = [
+        ("JSON Lines in memory", lambda: deque(lines(path), 0), lambda: deque(their_lines(part), 0)),
+        ("JSON Lines to a file", lambda: _to_file(target, lines(path)), theirs_to_file),
+        ("whole salvage --format jsonl", lambda: _salvaged(path, options.folder / "out"), theirs_to_file),
+    ]
+    for name, mine, reference in ways:
+        best = interleaved(mine, reference, options.repeats)
+        beside = "aiokafka + base64 + orjson" + ("" if "memory" in name else " to a file")
+        goal = 15.0 if "whole" in name else 0.0
+        yield Result(name, "M records/s", ours_count / best[0], there / best[1], beside, goal)
+    shutil.rmtree(path.parent)
+    target.unlink()
+
+
+def _compare(name: str, data: bytes, count: int, options: Options, goal: float = 0.0) -> Result:
     """Records per second of both; the reference gets an eighth of the bytes, which is enough for its rate."""
-    data = segment(batches, per_batch)
-    sample = data[: len(data) // 8 // (len(data) // batches) * (len(data) // batches)]
+    sample = data[: len(data) // 8 // (len(data) // count) * (len(data) // count)]
     path = options.folder / "decode.log"
     path.write_bytes(data)
-    records_, records_there = ours_(path), theirs_(sample)
-    assert records_ == batches * per_batch
-    mine, reference = interleaved(lambda: ours_(path), lambda: theirs_(sample), options.repeats)
+    here, there = ours(path), theirs(sample)
+    mine, reference = interleaved(lambda: ours(path), lambda: theirs(sample), options.repeats)
     path.unlink()
-    return Result(name, "M records/s", records_ / mine / 1e6, records_there / reference / 1e6, "aiokafka", goal)
+    return Result(name, "M records/s", here / mine / 1e6, there / reference / 1e6, "aiokafka", goal)
 
 
 def run(options: Options) -> Iterator[Result]:
-    """The cases of this module: batches of about 16 KiB, batches of one record, and lines in memory."""
-    yield _compare("decode, 120 B records in 16 KiB batches", 4000, 135, ours, theirs, options, 5.0)
-    yield _compare("decode, batches of one record", 200_000, 1, ours, theirs, options)
-    yield _compare("JSON Lines with base64", 2000, 135, our_lines, their_lines, options)
+    """The cases of this module, a quarter of the size asked for each."""
+    size = options.size // 4
+    shapes = (
+        ("120 B records in 16 KiB batches", 135, 92, 10.0),
+        ("120 B records, 20 in a batch", 20, 92, 0.0),
+        ("120 B records, one in a batch", 1, 92, 0.0),
+        ("20 B values, 500 in a batch", 500, 20, 0.0),
+        ("5 KiB values, 20 in a batch", 20, 5 << 10, 0.0),
+    )
+    for name, per_batch, value, goal in shapes:
+        batches = max(8, size // ((value + 28) * per_batch + 61))
+        yield _compare(f"decode, {name}", segment(batches, per_batch, value), batches, options, goal)
+    count = size // 8 // 142
+    yield _compare("decode, magic 1, plain messages of 120 B", messages(count), count, options)
+    yield from _json_lines(size // 16_040, options)

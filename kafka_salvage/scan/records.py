@@ -44,7 +44,7 @@ class Outcome(IntEnum):
     UNKNOWN_CODEC = 6
 
 
-CHUNK = 2 << 20
+CHUNK = 4 << 20
 """Bytes of payload per piece: stays in the cache between reading and decoding, and costs little per piece."""
 MOST_ROWS = 1 << 17
 """Records of one batch that are decoded at once: 8 MiB of columns."""
