@@ -94,21 +94,19 @@ def test_three_sources_of_one_name_in_all_six_orders_give_one_tree(tmp_path: Pat
     assert any(name.startswith("quarantine/r3-kafka/torn-0/") for name in trees[0])
 
 
-def test_several_live_copies_are_refused_before_anything_is_read_and_one_can_be_chosen(
-    tmp_path: Path, capsys: Caught, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_one_copy_lost_comes_from_the_other(tmp_path: Path, capsys: Caught) -> None:
     one, two = clean(tmp_path / "one", node=1), damaged(tmp_path / "two")
     (two / "meta.properties").write_text("version=1\nnode.id=2\ncluster.id=JFMHcmjwovmihf4xFbMYXA\n")
-    words = ["salvage", str(one), str(two), "--out", str(tmp_path / "out")]
-    with monkeypatch.context() as patch:
-        patch.setattr("kafka_salvage.api.survey_replica", None)
-        assert run(words) == 2
-    said = capsys.readouterr().err
-    assert "orders-0 (broker-1:orders-0, broker-2:orders-0)" in said
-    assert "--prefer NAME (one of: broker-1, broker-2)" in said
-    assert not (tmp_path / "out").exists()
-    assert run([*words, "--prefer", "broker-2"]) == 3
-    assert run([*words, "--prefer", "broker-1", "--force"]) == 6  # the damage of the other copy is said
+    trees = []
+    for number, order in enumerate(permutations([str(one), str(two)])):
+        out = tmp_path / f"out-{number}"
+        assert run(["salvage", *order, "--out", str(out), "--prefer", "broker-2"]) == 6
+        assert (out / "segments" / "orders-0" / segment_name(0)).read_bytes() == segment(4)[0]
+        trees.append(tree(out))
+    assert trees[0] == trees[1]
+    out_text = capsys.readouterr().out
+    assert out_text.startswith("DAMAGED, NOTHING LOST; 80 records recovered.")
+    assert "it could destroy 40 intact records (broker-2:orders-0)" in out_text
 
 
 def test_filters_select_output(tmp_path: Path) -> None:
