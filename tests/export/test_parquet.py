@@ -15,10 +15,10 @@ import pytest
 
 from kafka_salvage.errors import DestinationError
 from kafka_salvage.export import parquet
-from kafka_salvage.export.atomic import StagedFile
+from kafka_salvage.export.atomic import Stage, StagedFile
 from kafka_salvage.plan.plan import Transaction
 from kafka_salvage.plan.policy import Policy, Selection
-from tests.export.scenes import Piece, Scene
+from tests.export.scenes import Piece, Scene, tree
 from tests.export.sink_tests import SinkTests
 from tests.support.build import EPOCH_MS, GZIP, Build, Rec, v2_batch
 
@@ -205,3 +205,32 @@ def test_a_disk_that_fills_up_leaves_nothing_and_no_noise(tmp_path: Path, monkey
     with pytest.raises(DestinationError, match="no space left"):
         Scene(tmp_path / "src").add([Piece(data, infos)]).write(tmp_path / "out", formats=("parquet",))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_run_goes_on_behind_its_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch, block=2000, enough=1)
+    pieces = []
+    for base in (0, 60, 120, 180):
+        data, infos = Build(base=base).v2(60).done()
+        pieces.append(Piece(data, infos, base=base))
+    scene = Scene(tmp_path / "src").add(pieces)
+    choices: dict[str, Any] = {"formats": ("parquet", "segments"), "bookmark_bytes": 1}
+    scene.write(tmp_path / "whole", **choices)
+    create, made, room = Stage.create, [], [3]
+
+    def limited(self: Stage, path: str, format_: str) -> StagedFile:
+        if path.endswith(".parquet"):
+            made.append(path)
+            room[0] -= 1
+            if room[0] < 0:
+                raise KeyboardInterrupt
+        return create(self, path, format_)
+
+    monkeypatch.setattr(Stage, "create", limited)
+    with pytest.raises(KeyboardInterrupt):
+        scene.write(tmp_path / "out", **choices)
+    made.clear()
+    room[0] = 99
+    scene.write(tmp_path / "out", resume=True, **choices)
+    assert made == [f"{FOLDER}/part-00003.parquet"]
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
