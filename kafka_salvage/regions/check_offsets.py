@@ -114,10 +114,10 @@ def _anchored_chain(first: I64, last: I64, weight: I64, start: I64, stop: I64, a
     before = [] if anchors.base is None else [anchors.base - 1]
     behind = [] if anchors.ceiling is None else [anchors.ceiling]
     mask = longest_chain(
-        np.array([*before, *first.tolist(), *behind], np.int64),
-        np.array([*before, *last.tolist(), *behind], np.int64),
-        np.array([ANCHOR] * len(before) + weight.tolist() + [ANCHOR] * len(behind), np.int64),
-        np.array([False] * len(before) + touches.tolist() + [False] * len(behind), np.bool_),
+        np.concatenate([np.array(before, np.int64), first, np.array(behind, np.int64)]),
+        np.concatenate([np.array(before, np.int64), last, np.array(behind, np.int64)]),
+        np.pad(weight, (len(before), len(behind)), constant_values=ANCHOR),
+        np.pad(touches, (len(before), len(behind)), constant_values=False),
     )
     return mask[len(before) : len(before) + len(first)]
 

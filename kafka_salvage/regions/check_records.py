@@ -50,6 +50,8 @@ def check_records(judged: Judged, source: Source, place: Place, limits: Limits, 
     """
     table = judged.table
     which = rows_to_decode(table, deep)
+    if judged.counts is not None:  # stretches of ordinary batches are decoded elsewhere
+        which = which[judged.counts[which] == 1]
     if not len(which):
         return
     base, last, count = table.base_offset, table.last_offset, table.record_count

@@ -13,7 +13,7 @@ import numpy as np
 
 from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.scan.resync import RangeCrc, Sanity, find_candidates
-from kafka_salvage.scan.walk import walk
+from kafka_salvage.scan.walk import Fold, walk_folded
 from kafka_salvage.source.source import Source
 
 FIRST_WINDOW = 32 << 10
@@ -63,10 +63,10 @@ class _Summary:
         self.wrappers: set[int] = set()
         self.named = False
 
-    def add(self, table: BatchTable, names: Callable[[BatchTable], bool] | None) -> None:
+    def add(self, table: BatchTable, names: Callable[[BatchTable], bool] | None, counts: I64 | None = None) -> None:
         if not len(table):
             return
-        self.rows += len(table)
+        self.rows += len(table) if counts is None else int(counts.sum())
         self.last_offset = int(table.last_offset[-1])
         epochs = table.leader_epoch[table.magic >= 2]
         if len(epochs):
@@ -87,6 +87,7 @@ class Finder:
         sanity: what a sane header is.
         running: gives the running CRCs of the file, once they are needed.
         names: whether an index entry names one of these batches.
+        marks: positions that the index names, ascending.
         window: bytes of the first window.
     """
 
@@ -97,6 +98,7 @@ class Finder:
         sanity: Sanity,
         running: Callable[[], RangeCrc],
         names: Callable[[BatchTable], bool],
+        marks: I64,
         window: int = FIRST_WINDOW,
     ) -> None:
         self._source = source
@@ -108,6 +110,7 @@ class Finder:
         self._table = BatchTable.empty()
         self._claim_position = self._claim_stop = np.empty(0, np.int64)
         self._names = names
+        self._marks = marks
         self._chains: dict[int, Chain] = {}
         self._following: I64 | None = None
 
@@ -176,8 +179,8 @@ class Finder:
         summary = _Summary()
         summary.add(table, None)
         if self._to <= end < self._search_stop:
-            for block in walk(self._source, end):
-                summary.add(block.batches, self._names)
+            for block in walk_folded(self._source, end, Fold(self._marks[np.searchsorted(self._marks, end) :])):
+                summary.add(block.batches, self._names, block.counts)
                 end = int(block.batches.stop[-1]) if len(block.batches) else end
         epochs = (min(summary.epochs), max(summary.epochs)) if summary.epochs else (-1, -1)
         rest, wrappers = summary.rows - len(table), frozenset(summary.wrappers)

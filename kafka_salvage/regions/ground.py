@@ -54,7 +54,7 @@ class Ground:
         self.use_index(*index)
         self.data_stop = zero_tail(source)
         self.cap = min(limits.batch, (1 << 31) - 1)
-        self.finder = Finder(source, self.data_stop, Sanity(base, self.cap), self.sums, self.named_by_index)
+        self.finder = Finder(source, self.data_stop, Sanity(base, self.cap), self.sums, self.named_by_index, index[0])
         self._sums: RangeCrc | None = None
         self._from = 0
         self._heads: dict[int, Head | None] = {}

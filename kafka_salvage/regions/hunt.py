@@ -19,8 +19,11 @@ from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hosts import Host, Hosts
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.scan.batches import COLUMNS, BatchTable
-from kafka_salvage.scan.walk import Stop, walk
+from kafka_salvage.regions.unfolding import fold_marks
+from kafka_salvage.scan.ahead import Ahead
+from kafka_salvage.scan.batches import COLUMNS, I64, BatchTable
+from kafka_salvage.scan.resync import Sanity
+from kafka_salvage.scan.walk import Stop
 
 _SPARE = 4096
 
@@ -82,13 +85,14 @@ class Rows:
 
     def __init__(self, size: int = 0) -> None:
         self._columns = {name: np.empty(0, dtype) for name, dtype in COLUMNS.items()}
+        self.counts = np.empty(0, np.int64)
         self._size = size
         self._room = 0
         self.last: dict[str, int] | None = None
         self.count = 0
 
-    def add(self, table: BatchTable) -> None:
-        """Appends rows, copied out of the block they came in."""
+    def add(self, table: BatchTable, counts: I64 | None = None) -> None:
+        """Appends rows, copied out of the block they came in, and the batches that each stands for."""
         if not len(table):
             return
         self.last = table.row(len(table) - 1)
@@ -98,10 +102,11 @@ class Rows:
             self._resize(max(need, min(need * max(self._size, reached) // reached + _SPARE, 2 * need + _SPARE)))
         for name, column in self._columns.items():
             column[self.count : need] = getattr(table, name)
+        self.counts[self.count : need] = 1 if counts is None else counts
         self.count = need
 
     def _resize(self, room: int) -> None:
-        for column in self._columns.values():
+        for column in (*self._columns.values(), self.counts):
             column.resize(room, refcheck=False)
         self._room = room
 
@@ -136,30 +141,35 @@ class Hunt:
         self._hosts = Hosts(ground, ceiling)
         self._belief = Belief(ground, self._hosts)
         self._haul = Haul(Rows(ground.size))
+        marks = fold_marks(ground.index_positions, ground.size)
+        self._ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks)
         self._passed: deque[Passed] = deque()
         self._anchor: Chain | None = None
 
     def run(self) -> Haul:
-        """Everything from position 0 to the end of the file."""
+        """Everything from position 0 to the end of the file; ordinary small batches share rows."""
         position = 0
-        while position < self._ground.size:
-            stop = self._follow(position)
-            if self._haul.first_stop is None:
-                self._haul.first_stop = stop
-            if stop.position >= self._ground.size:
-                break
-            position = self._across(stop)
+        try:
+            while position < self._ground.size:
+                stop = self._follow(position)
+                if self._haul.first_stop is None:
+                    self._haul.first_stop = stop
+                if stop.position >= self._ground.size:
+                    break
+                position = self._across(stop)
+        finally:
+            self._ahead.close()
         return self._haul
 
-    def _take(self, table: BatchTable) -> None:
-        self._haul.rows.add(table)
+    def _take(self, table: BatchTable, counts: I64 | None = None) -> None:
+        self._haul.rows.add(table, counts)
         self._belief.saw(table)
 
     def _follow(self, position: int) -> Stop:
         """Believes batches from ``position`` on until the walk stops."""
         at = position
-        for block in walk(self._ground.source, position):
-            self._take(block.batches)
+        for block in self._ahead.walk(position):
+            self._take(block.batches, block.counts)
             if len(block.batches):
                 self._progress(int(block.batches.stop[-1]) - at)
                 at = int(block.batches.stop[-1])

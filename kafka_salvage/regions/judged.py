@@ -9,7 +9,7 @@ import numpy as np
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.verdict import Finding, Verdict
-from kafka_salvage.scan.batches import I8, BatchTable, Bool
+from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
 
 CODES: tuple[Verdict, ...] = (
     Verdict.INTACT,
@@ -33,6 +33,7 @@ class Judged:
         patches: repairs.
         findings: so far.
         holes: offsets that an off-chain row may belong to, by row.
+        counts: batches that each row stands for; None: one each.
     """
 
     table: BatchTable
@@ -41,11 +42,12 @@ class Judged:
     patches: list[Patch] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     holes: dict[int, OffsetRange | None] = field(default_factory=dict)
+    counts: I64 | None = None
 
     @classmethod
-    def of(cls, table: BatchTable) -> Judged:
+    def of(cls, table: BatchTable, counts: I64 | None = None) -> Judged:
         """All rows intact."""
-        return cls(table, np.zeros(len(table), np.int8), np.full(len(table), -1, np.int8))
+        return cls(table, np.zeros(len(table), np.int8), np.full(len(table), -1, np.int8), counts=counts)
 
     @property
     def believed(self) -> Bool:

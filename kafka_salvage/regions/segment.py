@@ -15,7 +15,7 @@ import numpy as np
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions import check_offsets, stretches
+from kafka_salvage.regions import check_offsets, stretches, unfolding
 from kafka_salvage.regions.check_crc import CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
 from kafka_salvage.regions.check_header import stop_code, stop_sentence
@@ -25,7 +25,7 @@ from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.hosts import LENGTH_AT, MAGIC_AT
 from kafka_salvage.regions.hunt import Haul, Hunt
-from kafka_salvage.regions.judged import REPAIRED, Judged
+from kafka_salvage.regions.judged import INTACT, REPAIRED, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Mender
 from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
@@ -112,13 +112,36 @@ def survey_source(
         ground.use_index(*(np.append(kept, all_of[-1:]) for kept, all_of in zip(seen.index, named, strict=True)))
         survey = judge.survey(replace(index, positions=seen.index[0], offsets=seen.index[1]))
         if not survey.patches:
-            return stretches.with_counts(survey, seen)
+            return stretches.with_counts(survey, seen.table.position, seen.counts)
         ground.use_index(*named)
     haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
-    judged = Judged.of(haul.rows.table())
-    judged.patches += haul.patches
-    judge = _Judge(ground, judged, haul, segment, context, options)
-    return judge.survey(index)
+    rows = _unfolded(ground, haul, options)
+    for turn in range(unfolding.ROUNDS + 1):
+        judged = Judged.of(rows.copy(), rows.counts)
+        judged.patches += haul.patches
+        survey = _Judge(ground, judged, haul, segment, context, options).survey(index)
+        said = rows.stretches & ((judged.verdict != INTACT) | (turn == unfolding.ROUNDS - 1))
+        if turn == unfolding.ROUNDS or not said.any():
+            break
+        rows.unfold(said)
+    return stretches.with_counts(survey, rows.table.position, rows.counts)
+
+
+def _unfolded(ground: Ground, haul: Haul, options: SurveyOptions) -> unfolding.Folded:
+    """The rows of a hunt, with one for each batch that a rule may ask for."""
+    rows = unfolding.Folded(ground.source, haul.rows.table(), haul.rows.counts)
+    if int(rows.counts.sum()) <= unfolding.ALL:
+        rows.unfold(rows.stretches)
+        return rows
+    heads = [head for damage in haul.damages for head in damage.heads]
+    doubts = [doubt.batches for doubt in haul.doubts]
+    first = np.concatenate([np.array([h.offset for h in heads], np.int64), *(d.base_offset for d in doubts)])
+    last = np.concatenate([np.array([h.last_offset for h in heads], np.int64), *(d.last_offset for d in doubts)])
+    odd = rows.beside_odd(first, last)
+    if options.deep:
+        odd |= rows.undecodable(options.limits)
+    rows.unfold(odd)
+    return rows
 
 
 def _behind(position: int, progress: Callable[[int], None]) -> Callable[[int], None]:

@@ -162,18 +162,23 @@ def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
     return all(engine.ordered_map(good, range(len(edges) - 1), 1))
 
 
-def with_counts(survey: SegmentSurvey, seen: Stretches) -> SegmentSurvey:
-    """The judgement of folded rows with the batches counted."""
-    before = np.concatenate([[0], np.cumsum(seen.counts)])
-    starts = seen.table.position
+def with_counts(survey: SegmentSurvey, starts: I64, counts: I64) -> SegmentSurvey:
+    """The judgement of folded rows with the batches counted.
+
+    Args:
+        survey: the judgement.
+        starts: position of each row.
+        counts: batches that it stands for.
+    """
+    before = np.concatenate([[0], np.cumsum(counts)])
 
     def batches(start: I64, stop: I64) -> I64:
         counted: I64 = before[np.searchsorted(starts, stop)] - before[np.searchsorted(starts, start)]
         return counted
 
     regions = survey.regions.regions
-    edges = np.array([(region.start, region.stop) for region in regions], np.int64)
+    edges = np.array([(region.start, region.stop) for region in regions], np.int64).reshape(-1, 2)
     counted = batches(edges[:, 0], edges[:, 1]).tolist()
-    named = [replace(r, batches=n) if r.batches else r for r, n in zip(regions, counted, strict=True)]
+    named = [replace(r, batches=n) if r.batches and n else r for r, n in zip(regions, counted, strict=True)]
     runs = replace(survey.runs, batches=batches(survey.runs.start, survey.runs.stop))
     return replace(survey, regions=RegionMap(survey.regions.size, named), runs=runs)

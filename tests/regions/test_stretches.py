@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_salvage import engine
-from kafka_salvage.regions import stretches
+from kafka_salvage.regions import stretches, unfolding
 from kafka_salvage.regions.check_indexes import Index
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.plainly import to_plain
@@ -114,6 +114,33 @@ def test_what_a_healthy_log_may_hold(case: tuple[bytes, list[build.BatchInfo]], 
     )
     base = data.draw(st.sampled_from([0, 0, 1, None]))
     both(body, base=base, index=entries, context=context, options=SurveyOptions(deep=data.draw(st.booleans())))
+
+
+def coarse(data: bytes, **how: Any) -> Plain:
+    """The judgement with stretches kept wherever that may be, as in a segment of millions of batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unfolding, "ALL", 0)
+        patch.setattr(stretches, "is_quiet", lambda *_: False)
+        return told(data, **how)
+
+
+@given(damaged_segments(), st.booleans())
+def test_damage_among_stretches(case: tuple[Segment, str], deep: bool) -> None:
+    segment, recipe = case
+    data = damage(segment.data, segment.infos, recipe).data
+    entries = [(info.last_offset, info.start) for info in segment.infos[1::3]]
+    how: dict[str, Any] = {"base": segment.base, "index": entries, "options": SurveyOptions(deep=deep)}
+    assert coarse(data, **how) == told(data, **how)
+
+
+@given(odd_segments(), st.booleans())
+def test_odd_batches_among_stretches(case: tuple[bytes, list[build.BatchInfo]], deep: bool) -> None:
+    body, infos = case
+    how: dict[str, Any] = {
+        "index": [(i.last_offset, i.start) for i in infos[1::4]],
+        "options": SurveyOptions(deep=deep),
+    }
+    assert coarse(body, **how) == told(body, **how)
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -1,0 +1,143 @@
+"""Unfolding: damaged segments of tiny batches, with rows for stretches wherever a rule cannot tell them from their batches.
+
+A row for each of twelve million batches is a gigabyte, and the rules ask for neighbours of what is odd only. So the hunt folds
+batches, about `GRID` bytes a row (larger batches are never folded), and
+
+1. in a segment of up to `ALL` batches each batch gets its row back;
+2. in a larger one the stretches beside anything odd do: a gap, damage, another epoch, offsets that something else claims;
+3. whatever a rule said of a stretch makes it fall apart, too, and the rules are asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.held import walk_held
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.records import Outcome, validate
+from kafka_salvage.scan.walk import walk
+from kafka_salvage.source.source import Source
+
+GRID = 16 << 10
+"""Bytes of a stretch: the vote of a row on offsets or epochs stands for about so many."""
+ALL = 1 << 18
+"""Batches of a segment up to which each gets a row."""
+ROUNDS = 4
+"""Times that the rules are asked before all stretches fall apart."""
+
+_CHANGED = ("offset", "base_offset", "last_offset", "leader_epoch", "record_count")
+_NEVER = np.iinfo(np.int64).max
+
+
+def fold_marks(index_positions: I64, size: int) -> I64:
+    """Where rows begin at least: what an index names, and the grid where it names little."""
+    if len(index_positions) * GRID >= size:
+        return index_positions
+    return np.union1d(index_positions, np.arange(0, size, GRID, dtype=np.int64))
+
+
+class Folded:
+    """Rows of which some stand for a stretch of batches.
+
+    Args:
+        source: the file.
+        table: rows.
+        counts: batches of each.
+    """
+
+    def __init__(self, source: Source, table: BatchTable, counts: I64) -> None:
+        self._source = source
+        self.table = table
+        self.counts = counts
+
+    @property
+    def stretches(self) -> Bool:
+        """Rows that stand for more than one batch."""
+        return np.asarray(self.counts > 1)
+
+    def copy(self) -> BatchTable:
+        """The rows, for rules that change offsets and epochs in place."""
+        if not self.stretches.any():
+            return self.table
+        return self.table.replace(**{name: getattr(self.table, name).copy() for name in _CHANGED})
+
+    def unfold(self, which: Bool) -> None:
+        """Exchanges stretches for their batches; one whose bytes are not what they were stays as it is."""
+        rows = np.flatnonzero(which & self.stretches)
+        if not len(rows):
+            return
+        tables, counts, done = [], [], 0
+        breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+        for group in np.split(rows, breaks):
+            low, high = int(group[0]), int(group[-1]) + 1
+            tables.append(self.table.take(slice(done, low)))
+            counts.append(self.counts[done:low])
+            done = high
+            for table, number in self._batches(low, high):
+                tables.append(table)
+                counts.append(number)
+        tables.append(self.table.take(slice(done, None)))
+        counts.append(self.counts[done:])
+        self.table, self.counts = BatchTable.concat(tables), np.concatenate(counts)
+
+    def _batches(self, low: int, high: int) -> Iterator[tuple[BatchTable, I64]]:
+        """Batches of the rows ``[low, high)``, by what touches."""
+        table = self.table.take(slice(low, high))
+        edges = [0, *(np.flatnonzero(table.position[1:] != table.stop[:-1]) + 1).tolist(), len(table)]
+        for start, stop in pairwise(edges):
+            one = table.take(slice(start, stop))
+            number = self.counts[low + start : low + stop]
+            parts = [block.batches for block in walk(self._source, int(one.position[0]), int(one.stop[-1]))]
+            if sum(len(part) for part in parts) == int(number.sum()):
+                one = BatchTable.concat(parts)
+                number = np.ones(len(one), np.int64)
+            yield one, number
+
+    def beside_odd(self, first: I64, last: I64) -> Bool:
+        """Stretches that lie beside something odd.
+
+        Args:
+            first: first offsets that are claimed elsewhere, by damaged headers or doubtful batches.
+            last: their last offsets.
+        """
+        table = self.table
+        odd = np.zeros(len(table), np.bool_)
+        if len(table) > 1:
+            alike = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+            alike &= (table.leader_epoch[1:] == table.leader_epoch[:-1]) & (table.magic[1:] == table.magic[:-1])
+            odd[1:] |= ~alike
+            odd[:-1] |= ~alike
+        odd |= overlapping(np.append(table.base_offset, first), np.append(table.last_offset, last))[: len(table)]
+        return odd
+
+    def undecodable(self, limits: Limits) -> Bool:
+        """Stretches in which some batch does not inflate or parse."""
+        found = np.zeros(len(self.table), np.bool_)
+        rows = np.flatnonzero(self.stretches)
+        position, stop = self.table.position, self.table.stop
+        together = np.flatnonzero((np.diff(rows) > 1) | (position[rows[1:]] != stop[rows[:-1]])) + 1
+        for group in np.split(rows, together):
+            if not len(group):
+                continue
+            for block in walk_held(self._source, int(position[group[0]]), int(stop[group[-1]])):
+                for piece in validate(self._source, block.batches, limits, held=block.held):
+                    bad = piece.batches.position[piece.outcome != Outcome.OK]
+                    found[np.searchsorted(position, bad, side="right") - 1] = True
+        return found
+
+
+def overlapping(first: I64, last: I64) -> Bool:
+    """Which ranges of offsets (inclusive) share one with another."""
+    order = np.argsort(first, kind="stable")
+    reach = np.maximum.accumulate(last[order])
+    shared = np.zeros(len(first), np.bool_)
+    before = reach[:-1] >= first[order][1:]
+    shared[order[1:]] |= before
+    # who reaches the range behind it is one of those that the running maximum stands for
+    following = np.append(first[order][1:], _NEVER)
+    shared[order] |= last[order] >= following
+    return shared
