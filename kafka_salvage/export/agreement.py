@@ -92,7 +92,6 @@ class Tally:
         self.first = int(offsets[0]) if self.first is None else self.first
         self.last = int(offsets[-1])
 
-
     def _is_inside(self, offsets: I64) -> Bool:
         if self.spans is None:
             return np.ones(len(offsets), np.bool_)

@@ -178,7 +178,10 @@ class _Verifier:
         sums = self._sums()
         manifest = self._document(MANIFEST, "kafka-salvage.manifest/1", sums)
         outputs = self._outputs(manifest)
-        listed = {path: _Listed(sums.get(path), outputs.get(path)) for path in sorted({*sums, *outputs, *({MANIFEST} & there.keys())})}
+        listed = {
+            path: _Listed(sums.get(path), outputs.get(path))
+            for path in sorted({*sums, *outputs, *({MANIFEST} & there.keys())})
+        }
         for path in there.keys() - listed.keys() - {SUMS, RUN}:
             self._blame(path, "it is named by neither SHA256SUMS nor the manifest")
         self._progress.stage("verify", sum(there.get(path, 0) for path in listed))
