@@ -16,7 +16,7 @@ from kafka_salvage.ranges import ByteRange
 from kafka_salvage.scan import records as records_room
 from kafka_salvage.scan.batches import COLUMNS, BatchTable
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Decoded, Outcome, RecordTable, Validated, decode, validate
+from kafka_salvage.scan.records import Decoded, Outcome, Validated, decode, validate
 from kafka_salvage.source.memory import MemorySource
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import U8
@@ -354,28 +354,6 @@ def test_patches_are_seen() -> None:
     wrong[at : at + 3] = b"\xff\xff\xff"
     source = PatchedSource(MemorySource(bytes(wrong)), [(at, data[at : at + 3])])
     assert plain(list(decode(source, header_table(data)))) == meant([r for i in infos for r in i.records])
-
-
-@pytest.mark.parametrize("which", [slice(3, 9), slice(None, None, -2), [5, 5, 0], np.arange(10) % 3 == 0, slice(0, 0)])
-def test_taking_rows(which: Any) -> None:
-    table = one(Build().v2(10, headers=True).done()[0]).table
-    taken = table.take(which)
-    rows = np.arange(10)[which].tolist()
-    assert taken.to_pylist() == [table.row(i) for i in rows]
-    assert int(taken.header_first[0]) == 0
-    assert int(taken.header_first[-1]) == len(taken.header_key_size) == sum(len(table.row(i)["headers"]) for i in rows)
-    assert len(taken) == len(rows)
-
-
-def test_rows_count_from_the_end_and_refuse_more() -> None:
-    table = one(Build().v2(3).done()[0]).table
-    assert table.row(-1) == table.row(2)
-    assert table.row(2)["headers"] == []
-    with pytest.raises(IndexError):
-        table.row(3)
-    assert repr(table) == "RecordTable(3 records, offsets 0..2)"
-    assert repr(RecordTable.empty()) == "RecordTable(0 records)"
-    assert whole(b"") == []
 
 
 @pytest.mark.parametrize("chunk", [1, 900, 8 << 20])
