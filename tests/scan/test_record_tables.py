@@ -32,3 +32,8 @@ def test_rows_count_from_the_end_and_refuse_more() -> None:
     assert repr(table) == "RecordTable(3 records, offsets 0..2)"
     assert repr(RecordTable.empty()) == "RecordTable(0 records)"
     assert whole(b"") == []
+
+
+def test_producer_sequences() -> None:
+    data, _ = Build().v2(3, producer_id=9, producer_epoch=0, base_sequence=2147483646).v2(2).done()
+    assert one(data).table.sequence.tolist() == [2147483646, 2147483647, 0, -1, -1]

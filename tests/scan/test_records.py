@@ -139,11 +139,6 @@ def test_snappy_in_both_framings(raw: bool) -> None:
     assert plain([one(v2_batch(0, records, codec=SNAPPY, raw_snappy=raw))]) == meant(records)
 
 
-def test_producer_sequences() -> None:
-    data, _ = Build().v2(3, producer_id=9, producer_epoch=0, base_sequence=2147483646).v2(2).done()
-    assert one(data).table.sequence.tolist() == [2147483646, 2147483647, 0, -1, -1]
-
-
 def test_control_batches_are_decoded_and_can_be_told() -> None:
     data, _ = Build().v2(2, producer_id=9, producer_epoch=0).marker(commit=True, producer_id=9).done()
     table = one(data).table
