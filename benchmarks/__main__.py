@@ -86,7 +86,8 @@ def main() -> int:
         asked.json.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
     if asked.docs:
         head = _HEAD.format(repeats=asked.repeats, size=asked.size, machine=machine(), date=date)
-        PAGE.write_text(head + "\n".join([*heads, *map(line, results)]) + "\n")
+        notes = [getattr(importlib.import_module(f"benchmarks.{name}"), "NOTES", "") for name in MODULES]
+        PAGE.write_text(head + "\n".join([*heads, *map(line, results)]) + "\n" + "".join(notes))
     missed = [r.name for r in results if r.goal and r.ratio < r.goal]
     for name in missed:
         print(f"below its goal: {name}", file=sys.stderr)

@@ -20,7 +20,7 @@ WINDOW = 4 << 20
 """Bytes per window: stay in the cache until they are decoded, and cost little Python each."""
 MOST = 8 << 20
 """Largest window, for large batches."""
-ROWS = 8192
+ROWS = 16384
 """Most rows of a block."""
 _FIRST_ROWS = 256
 
@@ -141,6 +141,7 @@ def _window(source: Source, position: int, size: int, end: int, capacity: int, t
         if outcome != holding.Held.FULL:
             taken.needed = needed if outcome == holding.Held.MORE else -1
             return
+        capacity = min(2 * capacity, ROWS)
 
 
 def _stop(name: str, position: int, size: int, stored: int, computed: int) -> Stop:
