@@ -132,10 +132,8 @@ def main() -> int:
     rescued = ROOT / base / "rescued"
     lines = ["", f"check ended with {checked}, salvage with {salvaged} ({LOSS} = some offsets are lost for good)."]
     if salvaged == LOSS:
-        summary = json.loads((rescued / "report.json").read_text())["summary"]
-        lines.append(
-            f"Records rescued: {summary['records']['intact']} intact, {summary['records']['repaired']} repaired."
-        )
+        partitions = json.loads((rescued / "report.json").read_text())["partitions"]
+        lines.append(f"Records rescued: {sum(each['records']['data'] for each in partitions):,}.")
         lines += [f"  {path.relative_to(ROOT)}" for path in sorted(rescued.rglob("jsonl/*/*.jsonl"))]
         first = rescued / "jsonl" / "mixed-gzip" / "0.jsonl"
         lines += ["", f"$ head -n 3 {first.relative_to(ROOT)} | cut -c 1-160"]
