@@ -24,7 +24,7 @@ COORDINATOR_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__
 """Kafka's own topics that are always compacted."""
 
 Judge = Callable[[SegmentFile, SegmentContext, SurveyOptions], SegmentSurvey]
-"""Surveys one segment. A context that says whether the topic is compacted is a second look at the same segment."""
+"""Surveys one segment; asked again, with another context, for one that must be looked at a second time."""
 
 
 def survey_replica(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.known import Known
@@ -24,11 +26,15 @@ class Watch:
     def __init__(self, progress: Progress, known: Known | None = None) -> None:
         self._progress = progress
         self._known = known
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
 
     def __call__(self, segment: SegmentFile, context: SegmentContext, options: SurveyOptions) -> SegmentSurvey:
         """Surveys one segment."""
         where = f"{segment.file.source}:{segment.file.path}"
-        second = context.compacted is not None  # its bytes, records and losses are counted already
+        with self._lock:  # looked at a second time, its bytes, records and losses are counted already
+            second = where in self._seen
+            self._seen.add(where)
         told = 0
 
         def advance(count: int) -> None:
