@@ -27,6 +27,8 @@ LONE_DAMAGE = 26
 """A lone 0/1 message that ends the data needs fewer bytes of damage before it: no message header fits into them."""
 FEW_GUESTS = 3
 """Batches at the end of a torn tail that may be its payload."""
+MOST_GUESTS = 64 << 20
+"""A value that holds batches is no larger; four bytes before a batch that tell more are chance."""
 _MOST_STEPS = 64
 """Sane headers followed behind a chain, to see whether the length before it means them too."""
 
@@ -93,9 +95,9 @@ class Belief:
             if told > int(ends[-1]) and self._is_boundary(chain, start + told):
                 return len(ends)
         # a v2 record goes on behind its value with a header count: nothing touches there, but its own torn or damaged members
-        for end in (chain.end, *self._claims_behind(chain)):
-            total = end - start
-            if any(before.endswith(text) for text in _varints(total)) and (total >= 1 << 13 or left.magic in (-1, 2)):
+        for told in _varints_before(before):
+            short = told < 1 << 13 and left.magic not in (-1, 2)
+            if not short and told >= chain.end - start and self._is_boundary(chain, start + told):
                 return len(ends)
         return self._torn_prefix(chain, left)
 
@@ -105,19 +107,17 @@ class Belief:
             return chain.rest > 0 and self._ground.is_candidate(position)
         if position == chain.end:
             return True
-        return position in self._claims_behind(chain)
+        return position - chain.start <= MOST_GUESTS and self._claims_lead_to(chain, position)
 
-    def _claims_behind(self, chain: Chain) -> list[int]:
-        """Ends of the claims of sane headers that follow a chain one after another; the last may be torn."""
-        ends: list[int] = []
+    def _claims_lead_to(self, chain: Chain, position: int) -> bool:
+        """Whether claims of sane headers that follow a chain one after another end there; the last may be torn."""
         at = chain.end
-        while len(ends) < _MOST_STEPS:
+        for _ in range(_MOST_STEPS):
             head = self._ground.head(at)
-            if head is None or not self._ground.sane(at):
+            if head is None or at >= position or not self._ground.sane(at):
                 break
             at = head.stop
-            ends.append(at)
-        return ends
+        return at == position
 
     def inner_prefix(self, chain: Chain, damage_start: int, left: Side) -> int:
         """How many messages at the head of the chain may come from the inside of a damaged wrapper."""
@@ -231,14 +231,13 @@ class Belief:
         return Why.UNCORROBORATED
 
 
-def _varints(total: int) -> list[bytes]:
-    return [_varint(total << 1), _varint(total)]
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def _varints_before(before: bytes) -> list[int]:
+    """Sizes that a varint at the end of these bytes may tell, zigzag or plain."""
+    found = []
+    for start in range(len(before) - 1, -1, -1):
+        if start < len(before) - 1 and before[start] < 0x80:
+            break
+        value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(before[start:]))
+        if before[-1] < 0x80:
+            found += [value, value >> 1] if not value & 1 else [value]
+    return [size for size in found if size > 0]

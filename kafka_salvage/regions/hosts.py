@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kafka_salvage.regions.decoding import decode_all
+from kafka_salvage.regions.finder import Chain
 from kafka_salvage.regions.ground import END_SLACK, Ground, Lead
 from kafka_salvage.regions.heads import CRC_AT, CRC_FROM, MIN_LENGTH, OVERHEAD, Head, is_sane, parse_head
 from kafka_salvage.regions.runs import Patch
@@ -27,6 +28,9 @@ from kafka_salvage.vector.crc import crc32, crc32_combine
 
 MOST_ENDS = 64
 _FEW = 4
+_GATHERED = 4096
+_MEMBERS = 8
+"""Batches at the head of a chain of which each may be the first that is no guest."""
 """Ends that are tried before more candidates are looked for: most hosts end where they say or where the next one begins."""
 LENGTH_AT = 8
 MAGIC_AT = 16
@@ -101,20 +105,25 @@ class Hosts:
                     return
 
     def _possible_ends(self, head: Head) -> Iterator[int]:
+        """The claimed end; starts of candidates and ends of chains up to the first that goes on; without one, the data's."""
         ground = self._ground
         yield head.stop
-        yield ground.size
         at = ground.finder.following(head.position + 1)
-        if at is not None:
-            yield at
-        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
         while at is not None:
-            yield at
             chain = ground.finder.chain(at)
-            yield chain.end
-            if chain.end >= ground.data_stop or ground.named_by_index(chain.batches):
+            yield from chain.batches.position[:_MEMBERS].tolist()
+            if chain.end < ground.data_stop and (ground.named_by_index(chain.batches) or self._goes_on(chain)):
                 return
-            at = ground.finder.following(chain.end)
+            yield chain.end
+            at = ground.finder.following(chain.end) if chain.end < ground.data_stop else None
+        yield ground.size
+        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
+
+    def _goes_on(self, chain: Chain) -> bool:
+        """Whether a sane header with a higher offset follows the chain, and its claim leads on: no payload ends so."""
+        behind = self._ground.head(chain.end)
+        higher = behind is not None and behind.offset > chain.last_offset
+        return higher and self._ground.lead(chain.end) is not Lead.NOWHERE
 
     def _fitting(self, head: Head, ends: list[int]) -> list[tuple[int, int]]:
         """(end, magic) for which the stored CRC would hold, in the order of the ends, the magic that is there first."""
@@ -179,6 +188,38 @@ class Hosts:
         if head is None or ground.lead(position) not in (Lead.CANDIDATE, Lead.DATA_END):
             return None
         return head.stop
+
+    def last_of_claims(self, position: int) -> int:
+        """The last of many claims that lead on from ``position`` without a candidate among them, none of which is proved.
+
+        Each is tried with the end of the data and the first candidate behind, with the magic that it has.
+        """
+        ground = self._ground
+        path = ground.finder.claims_on(position)
+        if len(path) < 2:
+            return position
+        following = ground.finder.following(int(path[-1]))
+        magic = self._gathered(path, MAGIC_AT, 1)
+        for end in sorted({ground.size, ground.data_stop, ground.size if following is None else following}):
+            for kind in (0, 1, 2):
+                rows = np.flatnonzero((magic == kind) & (path + MIN_LENGTH[kind] + OVERHEAD <= end))
+                if not len(rows):
+                    continue
+                starts = path[rows] + CRC_FROM[kind]
+                computed = ground.sums().many(kind == 2, starts, np.full(len(rows), end, np.int64))
+                fits = rows[computed == self._gathered(path[rows], CRC_AT[kind], 4)]
+                path, magic = (path[: fits[0]], magic[: fits[0]]) if len(fits) else (path, magic)
+        return int(path[-1]) if len(path) else position
+
+    def _gathered(self, path: I64, at: int, size: int) -> I64:
+        """Big-endian unsigned fields of headers."""
+        values = np.zeros(len(path), np.int64)
+        for low in range(0, len(path), _GATHERED):
+            part = path[low : low + _GATHERED] + at
+            data = self._ground.source.read(int(part[0]), int(part[-1]) + size).astype(np.int64)
+            for byte in range(size):
+                values[low : low + _GATHERED] = values[low : low + _GATHERED] << 8 | data[part - part[0] + byte]
+        return values
 
     def inside(self, head: Head, extent: int) -> int | None:
         """Start of what is believed inside a damaged host that ends at ``extent``; None when nothing is."""
