@@ -27,7 +27,7 @@ What inflates was chosen by measuring 20 KB and 266 KB payloads of JSON (GB/s of
 | codec | candidates | chosen |
 |---|---|---|
 | gzip | zlib 1.2 and 0.7; isal 1.6 and 2.2; zlib-ng 1.6 and 2.0; libdeflate 2.0 and 2.8 | libdeflate, from the optional package `deflate` (`pip install kafka-salvage[speed]`); zlib without it |
-| Snappy | python-snappy 1.9 and 2.7; cramjam into a buffer 3.1 and 2.9 | a kernel of our own, 2.5: neither package exports a function that a kernel could call, and a call through Python for each block costs more than it gains |
+| Snappy | python-snappy 1.9 and 2.7; cramjam into a buffer 3.1 and 2.9 | a kernel of our own, 2.0: neither package exports a function that a kernel could call, and a call through Python for each block takes back what it gains |
 | LZ4 | lz4.frame 2.4 and 4.6; cramjam 5.2 and 5.1; `LZ4_decompress_safe` 4.7 and 5.0 | `LZ4_decompress_safe` of the package `lz4` |
 | zstd | zstandard, decompressor used again 1.3 and 2.0; a fresh one 1.0 and 1.8; cramjam 1.0 and 1.7 | `ZSTD_decompressDCtx` of the package `zstandard`, context used again |
 

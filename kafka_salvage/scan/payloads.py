@@ -140,7 +140,9 @@ def _payload(raw: U8, row: int, batches: BatchTable, limits: Limits) -> U8:
 class _Inflating:
     """The compressed rows of one window on their way to pieces."""
 
-    def __init__(self, window: _Window, batches: BatchTable, jobs: I64, limits: Limits, chunk: int) -> None:
+    def __init__(
+        self, window: _Window, batches: BatchTable, jobs: I64, limits: Limits, chunk: int, *, wrapped: bool
+    ) -> None:
         from kafka_salvage.vector import inflating, libraries, pointers  # Numba is loaded by those who decode only
 
         self._window = window
@@ -148,6 +150,7 @@ class _Inflating:
         self._jobs = jobs
         self._limits = limits
         self._chunk = chunk
+        self._wrapped = wrapped
         self._kernel = inflating
         self._address = pointers.address_of
         self._calls = libraries.calls()
@@ -169,7 +172,7 @@ class _Inflating:
                     failed[skipped - first - start] = why
             if row == count:
                 self._window.raw = U8Empty  # what was stored may be large, and is not needed while the rest is decoded
-            yield Piece(range(first + start, first + row), data, jobs, failed)
+            yield Piece(range(first + start, first + row), data, jobs, failed, self._wrapped)
 
     def _piece(self, row: int, failed: dict[int, ValueError]) -> tuple[int, U8]:
         """Inflates rows from ``row`` on; the row behind the last one, and the output."""
@@ -235,7 +238,8 @@ def _window_pieces(window: _Window, batches: BatchTable, limits: Limits, chunk: 
     if window.failed:
         jobs[np.array(list(window.failed)) - window.first, JOB_KIND] = KIND_SKIP
     if seen & COMPRESSED:
-        yield from _Inflating(window, batches, jobs, limits, chunk).pieces()
+        wrapped = bool(seen & WRAPPED)
+        yield from _Inflating(window, batches, jobs, limits, chunk, wrapped=wrapped).pieces()
     else:
         failed = {row - window.first: why for row, why in window.failed.items()}
         yield Piece(range(window.first, window.stop), window.raw, jobs, failed, bool(seen & WRAPPED))
