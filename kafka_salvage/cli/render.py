@@ -210,6 +210,8 @@ def _group_lines(group: Sequence[Document], several: bool, width: int) -> Iterat
 def hazard(document: Document) -> tuple[str, str] | None:
     """Sentence and style: what a broker start on the files as they lie would destroy; None when nothing."""
     clean = {log_dir["id"]: log_dir["clean_shutdown"] for s in document["sources"] for log_dir in s["log_dirs"]}
+    several = len(clean) > 1 or len(document["sources"]) > 1
+    copy = "these copies" if several else "this copy"
     doomed: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
     refuses: list[str] = []
     for partition in document["partitions"]:
@@ -218,7 +220,7 @@ def hazard(document: Document) -> tuple[str, str] | None:
             cases = [would[case] for case in ("if_clean", "if_unclean") if case in would]
             worst = max((case["intact_records_destroyed"] for case in cases), default=0)
             name = f"{partition['topic']}-{partition['partition']}"
-            name = f"{replica['source']}:{name}" if len(document["sources"]) > 1 else name
+            name = f"{replica['log_dir'] or replica['source']}:{name}" if several else name
             if worst:
                 doomed[replica["state"] == "deleted-topic"].append((name, worst))
             elif not would.get("if_clean" if clean.get(replica["log_dir"]) else "if_unclean", {}).get("starts", True):
@@ -228,9 +230,9 @@ def hazard(document: Document) -> tuple[str, str] | None:
             records = plural(sum(count for _, count in found), "intact record")
             where = listed([name for name, _ in found])
             if on_purpose:
-                return f"A broker start on this copy removes {records} of deleted topics ({where}).", "yellow"
-            return f"DO NOT START A BROKER ON THIS COPY: it could destroy {records} ({where}).", "bold red"
-    return (f"A broker would refuse to start on this copy ({listed(refuses)}).", "yellow") if refuses else None
+                return f"A broker start on {copy} removes {records} of deleted topics ({where}).", "yellow"
+            return f"DO NOT START A BROKER ON {copy.upper()}: it could destroy {records} ({where}).", "bold red"
+    return (f"A broker would refuse to start on {copy} ({listed(refuses)}).", "yellow") if refuses else None
 
 
 def _print_outputs(page: Page, receipt: Receipt) -> None:
