@@ -155,7 +155,7 @@ def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
     def good(at: int) -> bool:
         return all(
             bool((piece.outcome == Outcome.OK).all())
-            for block in walk_held(source, int(edges[at]), int(edges[at + 1]))
+            for block in walk_held(source, int(edges[at]), int(edges[at + 1]), summed=True)
             for piece in validate(source, block.batches, limits, held=block.held)
         )
 

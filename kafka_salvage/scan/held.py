@@ -60,7 +60,13 @@ class HeldBlock:
 
 
 def walk_held(
-    source: Source, start: int = 0, stop: int | None = None, *, window: int = WINDOW, first: int | None = None
+    source: Source,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    window: int = WINDOW,
+    first: int | None = None,
+    summed: bool = False,
 ) -> Iterator[HeldBlock]:
     """The walk from ``start`` to ``stop`` (see `scan.walk.walk`), in blocks that hold their bytes.
 
@@ -70,13 +76,14 @@ def walk_held(
         stop: end of the range; None and anything beyond the file mean the end of the file.
         window: bytes per window.
         first: bytes of the first one, where little is expected; each following one has twice as many.
+        summed: the CRCs of this range were computed just now, and agree: they are not computed again.
     """
     end = max(source.size if stop is None else min(stop, source.size), start)
     position, rows = start, _FIRST_ROWS
     usual = room = min(first or window, window)
     while True:
         taken = _Taken()
-        yield from _window(source, position, min(room, end - position), end, rows, taken)
+        yield from _window(source, position, min(room, end - position), end, rows, taken, summed)
         if taken.over:
             return
         position += taken.size
@@ -112,7 +119,9 @@ class _Taken:
     over: bool = False
 
 
-def _window(source: Source, position: int, size: int, end: int, capacity: int, taken: _Taken) -> Iterator[HeldBlock]:
+def _window(
+    source: Source, position: int, size: int, end: int, capacity: int, taken: _Taken, summed: bool
+) -> Iterator[HeldBlock]:
     """Blocks of the batches that lie whole in one window, each of at most ``capacity`` rows."""
     from kafka_salvage.vector import headers, holding  # Numba is loaded by those who walk only
     from kafka_salvage.vector.arena import lease
@@ -128,7 +137,9 @@ def _window(source: Source, position: int, size: int, end: int, capacity: int, t
     while filled == size or descriptor >= 0:
         memory, block = lease(capacity * headers.ROW_BYTES)
         outcome = holding.Held(
-            holding.hold(descriptor, address, filled, size, end - position, position, where, block, capacity)
+            holding.hold(
+                descriptor, address, filled, size, end - position, position, where, block, capacity, int(summed)
+            )
         )
         if _unreadable(source, position, size):
             return

@@ -68,7 +68,16 @@ def _sums(header: int, size: int) -> tuple[int, int]:
 
 @kernel
 def hold(
-    descriptor: int, data: int, filled: int, size: int, left: int, position: int, state: int, block: int, capacity: int
+    descriptor: int,
+    data: int,
+    filled: int,
+    size: int,
+    left: int,
+    position: int,
+    state: int,
+    block: int,
+    capacity: int,
+    summed: int,
 ) -> int:
     """Writes rows of batches from ``state`` on; gives a `Held`.
 
@@ -83,6 +92,7 @@ def hold(
             it claims; bytes in the window so far; stored and computed CRC where they differ. Updated.
         block: address of the rows.
         capacity: rows that fit there.
+        summed: 1: all CRCs were computed before, lengths are followed only.
     """
     place, rows, outcome, claimed = load_i64(state), 0, _NEXT, 0
     filled = max(filled, load_i64(state + 24))
@@ -99,7 +109,7 @@ def hold(
             if outcome == _NEXT and claimed > filled - place:
                 outcome = _MORE
             elif outcome == _NEXT:
-                stored, computed = _sums(header, claimed)
+                stored, computed = (0, 0) if summed else _sums(header, claimed)
                 if stored == computed:
                     write_row(header, position + place, block, capacity, rows)
                     rows += 1

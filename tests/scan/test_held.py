@@ -142,3 +142,13 @@ def test_a_file_that_shrinks_ends_it(tmp_path: Path) -> None:
     assert blocks[-1].stop is not None
     assert blocks[-1].stop.reason is StopReason.UNREADABLE
     source.close()
+
+
+def test_sums_that_were_checked_are_not_computed_again() -> None:
+    data, infos = segment()
+    broken = bytearray(data)
+    broken[infos[9].stop - 1] ^= 1
+    assert len(BatchTable.concat(b.batches for b in walk_held(MemorySource(bytes(broken))))) == 9
+    blocks = list(walk_held(MemorySource(bytes(broken)), summed=True))
+    assert BatchTable.concat(b.batches for b in blocks).position.tolist() == [i.start for i in infos]
+    assert blocks[-1].stop == Stop(len(data), StopReason.END)

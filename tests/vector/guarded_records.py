@@ -119,7 +119,7 @@ def hold(rounds: int) -> None:
             state, block = np.zeros(6, np.int64), headers.new_block(64)
             holding.hold(
                 -1, address_of(piece), len(data), len(data), len(data) + rng.choice((0, 9, 999)), 0,
-                address_of(state), address_of(block), 64,
+                address_of(state), address_of(block), 64, rng.randrange(2),
             )  # fmt: skip
             sizes = np.array([len(data), 30, rng.randrange(len(data) + 9), 1 << 62], np.int64)
             jobs_of(piece, np.array([0, max(len(data) - 30, 0), rng.randrange(len(data)), 5]), sizes)
