@@ -156,12 +156,16 @@ class _Walk:
         counts = self._prepare(state, place)
         where = pointers.address_of(area), self._window, pointers.address_of(state)
         descriptor = self._source.fileno()
+        follow = framing.follow_usual
         while True:
             memory = headers.new_block(self._rows)
             block = pointers.address_of(memory), self._rows
             state[place.ROWS] = 0
             while True:
-                outcome = framing.follow(descriptor, *where, *block)
+                outcome = follow(descriptor, *where, *block)
+                if outcome == outcomes.OTHER:
+                    follow = framing.follow
+                    continue
                 if outcome != outcomes.WANTED:
                     break
                 target = int(state[place.WANT_ADDRESS]) - where[0]

@@ -12,6 +12,8 @@ the file alone, never on windows, blocks or where a walk began:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kafka_salvage.vector.cache import inner
 from kafka_salvage.vector.crc import castagnoli_of, zlib_apart
 from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, least_length
@@ -154,39 +156,54 @@ def _extend_legacy(
 
 
 @inner
-def extend(away: int, position: int, filled: int, marks: int, block: int, capacity: int, row: int, counts: int) -> int:
-    """Takes batches that lie whole before ``filled`` into a row, as long as they are ordinary and their CRC agrees.
+def _stay(
+    away: int, position: int, filled: int, edge: int, block: int, capacity: int, row: int, counts: int, magic: int
+) -> int:
+    return position
 
-    Args:
-        away: address of the byte at position 0.
-        position: first byte of the first of them; the row ends there.
-        filled: end of the bytes that are there.
-        marks: address of: address of the next mark, address behind the last mark, and what must be added to a mark's address
-            to get those of its two notes; zeros: no notes.
-        block: address of the rows.
-        capacity: rows that fit there.
-        row: the row.
-        counts: address of the batches that each row stands for, int64.
 
-    Returns:
-        The position behind the last one.
-    """
-    longs = block + 8 * row
-    large = load_i64(longs + 8 * capacity) > FOLD_MOST and load_i64(counts + 8 * row) == 1
-    passed = load_i64(longs)
-    full = passed // FOLD_BYTES * FOLD_BYTES + FOLD_BYTES
-    magic = load_i8(block + 84 * capacity + row)
-    while True:
-        mark, edge = _next_mark(passed, marks), full
-        if mark < load_i64(marks + 8):
-            edge = min(edge, load_i64(mark))
-        if not large and magic == 2:
-            position = _extend_v2(away, position, filled, edge, block, capacity, row, counts)
-        elif not large:
-            position = _extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
-        if position < edge or load_i64(marks + 16) == 0:
-            return position
-        _note(position, load_i64(longs + 32 * capacity), marks)
-        if position >= full:
-            return position
-        passed = position
+def make_extend(*, legacy: bool) -> Callable[[int, int, int, int, int, int, int, int], int]:
+    """`extend`, with or without the code for magic 0 and 1, which takes time to compile."""
+    extend_legacy = _extend_legacy if legacy else _stay
+
+    @inner
+    def extend(
+        away: int, position: int, filled: int, marks: int, block: int, capacity: int, row: int, counts: int
+    ) -> int:
+        """Takes batches that lie whole before ``filled`` into a row, as long as they are ordinary and their CRC agrees.
+
+        Args:
+            away: address of the byte at position 0.
+            position: first byte of the first of them; the row ends there.
+            filled: end of the bytes that are there.
+            marks: address of: address of the next mark, address behind the last mark, and what must be added to a mark's address
+                to get those of its two notes; zeros: no notes.
+            block: address of the rows.
+            capacity: rows that fit there.
+            row: the row.
+            counts: address of the batches that each row stands for, int64.
+
+        Returns:
+            The position behind the last one.
+        """
+        longs = block + 8 * row
+        large = load_i64(longs + 8 * capacity) > FOLD_MOST and load_i64(counts + 8 * row) == 1
+        passed = load_i64(longs)
+        full = passed // FOLD_BYTES * FOLD_BYTES + FOLD_BYTES
+        magic = load_i8(block + 84 * capacity + row)
+        while True:
+            mark, edge = _next_mark(passed, marks), full
+            if mark < load_i64(marks + 8):
+                edge = min(edge, load_i64(mark))
+            if not large and magic == 2:
+                position = _extend_v2(away, position, filled, edge, block, capacity, row, counts)
+            elif not large:
+                position = extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
+            if position < edge or load_i64(marks + 16) == 0:
+                return position
+            _note(position, load_i64(longs + 32 * capacity), marks)
+            if position >= full:
+                return position
+            passed = position
+
+    return extend

@@ -9,11 +9,12 @@ wanted that it cannot get by itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
 from kafka_salvage.vector.crc import castagnoli_add, castagnoli_apart, zlib_add, zlib_apart
-from kafka_salvage.vector.folding import extend
+from kafka_salvage.vector.folding import make_extend
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
     COVERED_V2,
@@ -40,6 +41,8 @@ class Outcome(IntEnum):
     LENGTH_PAST_END = 5
     BAD_MAGIC = 6
     CRC_MISMATCH = 7
+    OTHER = 8
+    """`follow_usual` has met what only `follow` can take."""
 
 
 class State(IntEnum):
@@ -87,7 +90,7 @@ STATE_SIZE = State.HEADER + 8
 # Kernels freeze these as plain integers.
 _FULL, _WANTED, _END, _SHORT = (int(o) for o in (Outcome.FULL, Outcome.WANTED, Outcome.END, Outcome.SHORT))
 _SMALL, _PAST, _MAGIC = int(Outcome.LENGTH_TOO_SMALL), int(Outcome.LENGTH_PAST_END), int(Outcome.BAD_MAGIC)
-_MISMATCH, _NEXT, _MORE, _LARGE = int(Outcome.CRC_MISMATCH), -1, -2, -3
+_MISMATCH, _OTHER, _NEXT, _MORE, _LARGE = int(Outcome.CRC_MISMATCH), int(Outcome.OTHER), -1, -2, -3
 _POSITION, _STOP, _FROM, _FILLED = 8 * State.POSITION, 8 * State.STOP, 8 * State.FROM, 8 * State.FILLED
 _ADDRESS, _ROWS, _STORED, _COMPUTED = 8 * State.ADDRESS, 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED
 _SIZE, _SUMMED, _REGISTER = 8 * State.SIZE, 8 * State.SUMMED, 8 * State.REGISTER
@@ -137,67 +140,83 @@ def _judge(header: int, left: int) -> int:
 
 
 @inner
-def _grown(away: int, position: int, filled: int, state: int, block: int, capacity: int, rows: int) -> int:
-    """Where the batches end that the last row takes in, from ``position`` on."""
-    if rows == 0 or load_i64(block + 8 * rows - 8) == load_i64(state + _ALONE):
-        return position
-    return extend(away, position, filled, state + _MARK, block, capacity, rows - 1, load_i64(state + _COUNTS))
+def _no_sum(address: int, size: int) -> int:
+    return -1
 
 
-@inner
-def _follow_present(room: int, state: int, block: int, capacity: int) -> int:
-    """Takes every batch that lies whole in the work area: `_MORE` and `_LARGE` ask for bytes, all else is an outcome.
+def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], int]:
+    """``follow_present``: without ``everything``, magic 2 and batches that fit the work area only (less to compile)."""
+    extend = make_extend(legacy=everything)
+    sum_legacy = zlib_apart if everything else _no_sum
 
-    Progress is kept in registers here and written to the state at the end only: a small batch takes 20 ns.
-    """
-    position, rows = load_i64(state + _POSITION), load_i64(state + _ROWS)
-    stop, filled, until = load_i64(state + _STOP), load_i64(state + _FILLED), load_i64(state + _UNTIL)
-    away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
-    counts = load_i64(state + _COUNTS)
-    outcome = _NEXT
-    while outcome == _NEXT:
-        left, present = stop - position, filled - position
-        if left < SMALLEST:
-            outcome = _END if left <= 0 else _SHORT
-        elif position >= until:
-            outcome = _FULL
-        elif present < min(left, HEADER):
-            outcome = _MORE
-        else:
-            header = away + position
-            outcome = _judge(header, left)
-            size = load_be32(header + 8) + OVERHEAD
-            if outcome == _NEXT and size > present:
-                outcome = _MORE if size <= room else _LARGE
-            grown = position
-            if outcome == _NEXT and counts != 0:
-                grown = _grown(away, position, filled, state, block, capacity, rows)
-            if grown > position:
-                position = grown
-            elif rows >= capacity and outcome <= _NEXT and outcome != _MORE:
+    @inner
+    def grown(away: int, position: int, filled: int, state: int, block: int, capacity: int, rows: int) -> int:
+        """Where the batches end that the last row takes in, from ``position`` on."""
+        if rows == 0 or load_i64(block + 8 * rows - 8) == load_i64(state + _ALONE):
+            return position
+        return extend(away, position, filled, state + _MARK, block, capacity, rows - 1, load_i64(state + _COUNTS))
+
+    @inner
+    def follow_present(room: int, state: int, block: int, capacity: int) -> int:
+        """Takes every batch that lies whole in the work area: `_MORE` and `_LARGE` ask for bytes, all else is an outcome.
+
+        Progress is kept in registers here and written to the state at the end only: a small batch takes 20 ns.
+        """
+        position, rows = load_i64(state + _POSITION), load_i64(state + _ROWS)
+        stop, filled, until = load_i64(state + _STOP), load_i64(state + _FILLED), load_i64(state + _UNTIL)
+        away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
+        counts = load_i64(state + _COUNTS)
+        outcome = _NEXT
+        while outcome == _NEXT:
+            left, present = stop - position, filled - position
+            if left < SMALLEST:
+                outcome = _END if left <= 0 else _SHORT
+            elif position >= until:
                 outcome = _FULL
-            elif outcome == _NEXT:
-                if load_i8(header + 16) == 2:
-                    stored = load_beu32(header + 17)
-                    computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
-                else:
-                    stored = load_beu32(header + 12)
-                    computed = zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY)
-                if stored == computed:
-                    write_row(header, position, block, capacity, rows)
-                    if counts != 0:
-                        store_64(counts + 8 * rows, 1)
-                    rows += 1
-                    position += size
-                else:
-                    store_64(state + _STORED, stored)
-                    store_64(state + _COMPUTED, computed)
-                    outcome = _MISMATCH
-            if outcome > _SHORT or outcome == _LARGE:
-                store_64(state + _SIZE, max(size, 0))
-    store_64(state + _POSITION, position)
-    store_64(state + _ROWS, rows)
-    return outcome
+            elif present < min(left, HEADER):
+                outcome = _MORE
+            else:
+                header = away + position
+                outcome = _judge(header, left)
+                size = load_be32(header + 8) + OVERHEAD
+                if outcome == _NEXT and size > present:
+                    outcome = _MORE if size <= room else _LARGE
+                if not everything and (outcome == _LARGE or (outcome == _NEXT and load_i8(header + 16) != 2)):
+                    outcome = _OTHER
+                reached = position
+                if outcome == _NEXT and counts != 0:
+                    reached = grown(away, position, filled, state, block, capacity, rows)
+                if reached > position:
+                    position = reached
+                elif rows >= capacity and outcome <= _NEXT and outcome != _MORE:
+                    outcome = _FULL
+                elif outcome == _NEXT:
+                    if load_i8(header + 16) == 2:
+                        stored = load_beu32(header + 17)
+                        computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
+                    else:
+                        stored = load_beu32(header + 12)
+                        computed = sum_legacy(header + COVERED_LEGACY, size - COVERED_LEGACY)
+                    if stored == computed:
+                        write_row(header, position, block, capacity, rows)
+                        if counts != 0:
+                            store_64(counts + 8 * rows, 1)
+                        rows += 1
+                        position += size
+                    else:
+                        store_64(state + _STORED, stored)
+                        store_64(state + _COMPUTED, computed)
+                        outcome = _MISMATCH
+                if outcome > _SHORT or outcome == _LARGE:
+                    store_64(state + _SIZE, max(size, 0))
+        store_64(state + _POSITION, position)
+        store_64(state + _ROWS, rows)
+        return outcome
+
+    return follow_present
+
+
+_present, _present_usual = _make_follow_present(everything=True), _make_follow_present(everything=False)
 
 
 @inner
@@ -261,7 +280,7 @@ def follow(descriptor: int, area: int, room: int, state: int, block: int, capaci
             outcome = _sum_large(descriptor, area, room, state, block, capacity)
             if outcome != _NEXT:
                 return outcome
-        outcome = _follow_present(room, state, block, capacity)
+        outcome = _present(room, state, block, capacity)
         position = load_i64(state + _POSITION)
         if outcome == _MORE:
             if not _more(descriptor, area, room, state, position):
@@ -274,3 +293,17 @@ def follow(descriptor: int, area: int, room: int, state: int, block: int, capaci
             store_64(state + _REGISTER, MASK)
         else:
             return outcome
+
+
+@kernel
+def follow_usual(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+    """`follow` as far as batches are of magic 2 and fit the work area: then `Outcome.OTHER`, and `follow` goes on.
+
+    Nothing else is in most files, and the first batch of a process is checked a second earlier without the rest.
+    """
+    while True:
+        outcome = _present_usual(room, state, block, capacity)
+        if outcome != _MORE:
+            return outcome
+        if not _more(descriptor, area, room, state, load_i64(state + _POSITION)):
+            return _WANTED

@@ -288,6 +288,7 @@ def test_a_window_is_whole_pages(window: int) -> None:
 def test_a_walk_that_stands_still_is_our_bug_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     from kafka_salvage.vector import framing
 
-    monkeypatch.setattr(framing, "follow", lambda *_: int(framing.Outcome.FULL))
+    for kernel in ("follow", "follow_usual"):
+        monkeypatch.setattr(framing, kernel, lambda *_: int(framing.Outcome.FULL))
     with pytest.raises(InvariantError, match="stands still"):
         list(walk(MemorySource(bytes(4096), "still"), 0))

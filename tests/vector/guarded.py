@@ -72,14 +72,17 @@ def follow(area: npt.NDArray[np.uint8], rng: random.Random) -> None:
     block, counts = headers.new_block(8), np.empty(8, np.int64)
     if rng.random() < 0.5:
         state[framing.State.COUNTS], state[framing.State.ALONE] = address_of(counts), -1
+    kernel = framing.follow_usual
     while True:
         state[framing.State.ROWS] = 0
-        outcome = framing.follow(-1, address_of(area), room, address_of(state), address_of(block), 8)
+        outcome = kernel(-1, address_of(area), room, address_of(state), address_of(block), 8)
         if outcome == framing.Outcome.WANTED:
             at, size = int(state[framing.State.FILLED]), int(state[framing.State.WANT_SIZE])
             start = int(state[framing.State.WANT_ADDRESS]) - address_of(area)
             area[start : start + size] = np.frombuffer(data[at : at + size], np.uint8)
             state[framing.State.FILLED] += size
+        elif outcome == framing.Outcome.OTHER:
+            kernel = framing.follow
         elif outcome != framing.Outcome.FULL:
             return
 
