@@ -33,7 +33,7 @@ NOTES = """
 ## JSON Lines
 
 A line of the benchmark has 440 bytes, of which 330 say where it was found. Fifteen times the reference would be about 7 GB of
-text in a second. Rendering does a third more than that; what bounds the command is SHA-256, which every output file gets (1.5 GB/s
+text in a second. Rendering in memory does a little more than that; what bounds the command is SHA-256, which every output file gets (1.5 GB/s
 on one core of this machine, beside the rendering: 3.4 million lines), then the copy into the page cache and the sync to the disk,
 which the reference goes without, and for small inputs the start of the process.
 """
