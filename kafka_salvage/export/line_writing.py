@@ -168,8 +168,7 @@ class _LineWriter:
             states[name] = state
         stage, opened = self._setting.stage, list(_opened(states))
         stage.settled()
-        files = [WrittenFile(**file) for file in _files(states)]
-        bookmark = Bookmark(step, self._edges.producers, states, tuple(files), tuple(opened), tuple(self._shortfalls))
+        bookmark = Bookmark(step, self._edges.producers, states, (), tuple(opened), tuple(self._shortfalls))
         self._bookmarks.tell(LINE, self._name, bookmark)
         self._unmarked, self._marked_at = 0, time.monotonic()
 
@@ -194,12 +193,3 @@ def _opened(state: Any) -> Any:
             yield state["open"]
         for value in state.values():
             yield from _opened(value)
-
-
-def _files(state: Any) -> Any:
-    """Every whole file that a state names, at any depth."""
-    if isinstance(state, dict):
-        if isinstance(state.get("files"), list):
-            yield from state["files"]
-        for value in state.values():
-            yield from _files(value)

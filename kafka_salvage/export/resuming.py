@@ -10,19 +10,21 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kafka_salvage import engine
 from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.receipt import Shortfall, WrittenFile
 from kafka_salvage.export.staged import StagedFile
 from kafka_salvage.plan.plan import Plan
+from kafka_salvage.progress import Progress
 from kafka_salvage.regions.known import program
 from kafka_salvage.source.identity import identity_of
 
-LINE, ASIDE = "line", "aside"
+LINE, ASIDE, FILE = "line", "aside", "file"
 _ROOMS = ("export", "integrity", "metadata", "plan")
 
 
@@ -68,7 +70,7 @@ class Bookmark:
         step: the step that comes next.
         producers: those with a transaction open in what went out.
         writers: state by name of sink.
-        files: whole files. opened: files under way, as `StagedFile.checkpoint` tells them.
+        files: whole files besides those that ``writers`` name. opened: files under way, as `StagedFile.checkpoint` tells them.
         shortfalls: what could not be read again so far.
         entry: the line's entry of the manifest, when the line is finished.
     """
@@ -85,6 +87,8 @@ class Bookmark:
 class Bookmarks:
     """The bookmarks of one output directory.
 
+    A large line has many files, and many bookmarks: each file is told once, and a bookmark tells how many there are.
+
     Args:
         stage: whose journal has them.
         mark: the fingerprint.
@@ -93,20 +97,79 @@ class Bookmarks:
     def __init__(self, stage: Stage, mark: str) -> None:
         self._stage = stage
         self._mark = mark
+        self._told: dict[str, int] = {}
+        self._whole: set[WrittenFile] = set()
+
+    def review(self, progress: Progress, jobs: int) -> None:
+        """Looks which of the files that are told are there as they were, and removes whatever else is staged.
+
+        Args:
+            progress: is told bytes of output that were hashed again.
+            jobs: files looked at at the same time.
+        """
+        files = sorted({file for value in self._values() for file in _whole(value)}, key=lambda file: file.path)
+        self.sweep()
+        if not files:
+            return
+        progress.stage("verify", sum(file.size for file in files))
+
+        def verify(file: WrittenFile) -> bool:
+            good = self._stage.verify(file)
+            progress.advance(file.size, file.path)
+            return good
+
+        found = engine.ordered_map(verify, files, jobs)
+        self._whole = {file for file, good in zip(files, found, strict=True) if good}
 
     def sweep(self) -> None:
         """Removes all that is staged and that no bookmark names."""
         wanted: dict[str, int] = {}
-        for kind in (LINE, ASIDE):
-            for value in self._values(kind):
-                wanted.update((file["path"], file["size"]) for file in (*value["files"], *value["opened"]))
+        for value in self._values():
+            wanted.update((file.path, file.size) for file in _whole(value))
+            wanted.update((each["path"], each["size"]) for each in value["opened"])
         self._stage.sweep(wanted)
 
-    def _values(self, kind: str) -> Iterable[dict[str, Any]]:
-        for key in self._stage.journal.keys(kind):
-            value = self._stage.journal.find(kind, key) if key.startswith(f"{self._mark}:") else None
-            if value is not None:
-                yield value
+    def _values(self) -> Iterator[dict[str, Any]]:
+        for kind in (LINE, ASIDE):
+            for key in self._stage.journal.keys(kind):
+                mark, _, name = key.partition(":")
+                value = self._value(kind, name) if mark == self._mark else None
+                if value is not None:
+                    yield value
+
+    def _value(self, kind: str, name: str) -> dict[str, Any] | None:
+        """What was told of a line, with its files; None when nothing was, or not all of it can be read."""
+        value: dict[str, Any] | None = self._stage.journal.find(kind, f"{self._mark}:{name}")
+        if value is None:
+            return None
+        try:
+            return {**value, "writers": self._unpacked(value["writers"], name)}
+        except LookupError:
+            return None
+
+    def _packed(self, state: Any, place: str) -> Any:
+        """A state whose lists of files became their lengths; files that were not told yet are."""
+        if not isinstance(state, dict):
+            return state
+        made = {key: self._packed(each, f"{place}/{key}") for key, each in state.items()}
+        if isinstance(state.get("files"), list):
+            for number in range(self._told.get(place, 0), len(state["files"])):
+                self._stage.journal.append(FILE, f"{self._mark}:{place}:{number}", state["files"][number])
+            self._told[place] = made["files"] = len(state["files"])
+        return made
+
+    def _unpacked(self, state: Any, place: str) -> Any:
+        if not isinstance(state, dict):
+            return state
+        made = {key: self._unpacked(each, f"{place}/{key}") for key, each in state.items()}
+        if isinstance(state.get("files"), int):
+            made["files"] = []
+            for number in range(state["files"]):
+                file = self._stage.journal.find(FILE, f"{self._mark}:{place}:{number}")
+                if file is None:
+                    raise LookupError(place)
+                made["files"].append(file)
+        return made
 
     def tell(self, kind: str, name: str, bookmark: Bookmark) -> None:
         """Tells how far a line is; every file that it names must be on the disk.
@@ -117,7 +180,7 @@ class Bookmarks:
         value = {
             "step": bookmark.step,
             "producers": list(bookmark.producers),
-            "writers": dict(bookmark.writers),
+            "writers": self._packed(dict(bookmark.writers), name),
             "files": [file.to_dict() for file in bookmark.files],
             "opened": [dict(each) for each in bookmark.opened],
             "shortfalls": [shortfall.to_dict() for shortfall in bookmark.shortfalls],
@@ -131,12 +194,12 @@ class Bookmarks:
         Raises:
             DestinationError: a file could not be opened again.
         """
-        value = self._stage.journal.find(kind, f"{self._mark}:{name}")
+        value = self._value(kind, name)
         if value is None:
             return Bookmark(), {}
         opened = [(each, self._stage.begun(each["path"], each["size"], each["sha256"])) for each in value["opened"]]
-        files = tuple(WrittenFile(**file) for file in value["files"])
-        if any(digest is None for _, digest in opened) or not all(self._stage.verify(file) for file in files):
+        files = tuple(_whole(value))
+        if any(digest is None for _, digest in opened) or not self._whole.issuperset(files):
             self._stage.remove([*(file.path for file in files), *(each["path"] for each, _ in opened)])
             return Bookmark(), {}
         for file in files:
@@ -155,3 +218,17 @@ class Bookmarks:
             for each, digest in opened
             if digest is not None
         }
+
+
+def _whole(value: Mapping[str, Any]) -> Iterator[WrittenFile]:
+    """Every whole file that a bookmark names: its own, and those of its writers' states."""
+    yield from (WrittenFile(**file) for file in value["files"])
+    yield from _of_state(value["writers"])
+
+
+def _of_state(state: Any) -> Iterator[WrittenFile]:
+    if isinstance(state, dict):
+        if isinstance(state.get("files"), list):
+            yield from (WrittenFile(**file) for file in state["files"])
+        for each in state.values():
+            yield from _of_state(each)

@@ -108,7 +108,7 @@ class _Rescue:
         Raises:
             DestinationError: what is finished stays staged; on a full disk the message tells how much is missing.
         """
-        self._bookmarks.sweep()
+        self._bookmarks.review(self._progress, self._options.jobs)
         refuse_small_disk(out, self._needed, force=self._options.force, staged=self._stage.staged_bytes())
         try:
             receipt = self._write()

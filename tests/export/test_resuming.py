@@ -199,7 +199,7 @@ def test_a_line_goes_on_in_its_middle(
 ) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 7, 1, resume=False) == -signal.SIGKILL
+    assert _kill(src, out, "append", 10, 1, resume=False) == -signal.SIGKILL
     lines = [json.loads(line)["line"] for line in (out / PARTIAL / STATE).read_bytes().splitlines()]
     (half,) = [value for kind, _, value in lines if kind == "line"][-1:]
     assert half["entry"] is None
@@ -293,7 +293,10 @@ def test_a_full_disk_tells_how_much_is_missing_and_keeps_what_is_finished(
     named: set[str] = set()
     for line in (out / PARTIAL / STATE).read_bytes().splitlines():
         kind, _, value = json.loads(line)["line"]
-        named |= {file["path"] for file in (*value["files"], *value["opened"])} if kind != "header" else set()
+        if kind == "file":
+            named.add(value["path"])
+        elif kind != "header":
+            named |= {file["path"] for file in (*value["files"], *value["opened"])}
     there = {path.relative_to(out / PARTIAL).as_posix() for path in (out / PARTIAL).rglob("*") if path.is_file()}
     assert there - {"lock", STATE} <= named
     monkeypatch.setattr(StagedFile, "write_later", real)
@@ -361,3 +364,37 @@ def test_the_fingerprint_knows_the_program(
     scene(src).write(out, resume=True, **EAGER)
     assert tree(out) == expected
     assert len(counted.stepped) == sum(len(partition.steps) for partition in scene(src).partitions)
+
+
+def test_a_file_is_told_once_however_many_bookmarks_there_are(tmp_path: Path) -> None:
+    src, out = tmp_path / "src", tmp_path / "out"
+    made = scene(src, partitions=1, segments=30)
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kafka_salvage.export.salvage_plan.write_quarantine", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.write(out, **EAGER)
+    lines = [json.loads(line)["line"] for line in (out / PARTIAL / STATE).read_bytes().splitlines()]
+    told = [value["path"] for kind, _, value in lines if kind == "file"]
+    assert len(told) == len(set(told)) >= 28
+    sizes = [len(json.dumps(value)) for kind, _, value in lines if kind == "line" and not value["entry"]]
+    assert len(sizes) == 29
+    assert sizes[-1] < sizes[0] + 100
+
+
+def test_a_file_that_was_told_and_cannot_be_read_begins_its_line_anew(
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]]
+) -> None:
+    src, expected = whole
+    out = tmp_path / "out"
+    assert _kill(src, out, "append", 19, 1, resume=False) == -signal.SIGKILL
+    state = out / PARTIAL / STATE
+    lines = state.read_bytes().splitlines(keepends=True)
+    place = next(n for n, line in enumerate(lines) if b'["file"' in line)
+    lines[place] = lines[place].replace(b'"size"', b'"sizf"')
+    state.write_bytes(b"".join(lines))
+    scene(src).write(out, resume=True, **EAGER)
+    assert tree(out) == expected
