@@ -18,7 +18,6 @@ from kafka_salvage.source.source import Source
 
 FIRST_WINDOW = 32 << 10
 LAST_WINDOW = 16 << 20
-CLAIMS_WINDOW = 4 << 20
 MOST_CLAIMS = 1 << 20
 """Claims of sane headers remembered, the last ones; more come only from hostile files."""
 MOST_CHAINS = 256
@@ -168,25 +167,6 @@ class Finder:
         self.reach(position)
         claims: I64 = self._claim_position[(self._claim_stop == position) & (self._claim_position >= low)]
         return claims
-
-    def claims_on(self, position: int) -> I64:
-        """Positions of claims that lead on from ``position``, one to the next, with no candidate in any but the last.
-
-        At most those of one window; empty when no claim is there, or it leads to none. What is found here is not kept.
-        """
-        stop = min(position + CLAIMS_WINDOW, self._search_stop)
-        found = find_candidates(self._source, position, stop, self._source.size, self._sanity, running=self._running())
-        starts, stops = found.claim_position, found.claim_position + found.claim_size
-        if not len(starts) or int(starts[0]) != position:
-            return np.empty(0, np.int64)
-        to = np.searchsorted(starts, stops)
-        candidates = found.batches.position
-        free = np.searchsorted(candidates, starts) == np.searchsorted(candidates, stops, side="right")
-        following = np.where((np.append(starts, -1)[to] == stops) & free, to, -1).tolist()
-        path = [0]
-        while following[path[-1]] >= 0:
-            path.append(following[path[-1]])
-        return starts[np.array(path, np.int64)]
 
     def chain(self, start: int) -> Chain:
         """The chain that begins with the candidate at ``start``; only rows of the searched stretch are kept."""

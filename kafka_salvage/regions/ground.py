@@ -18,7 +18,10 @@ from kafka_salvage.source.source import Source
 
 END_SLACK = 8
 """Zero bytes that a batch may end with and that are taken for the start of the blank tail."""
+MOST_CLAIMS = 256
+"""Sane headers that a claim may lead through; longer chains come from hostile files, and lead nowhere."""
 _PIECE = 1 << 20
+_REMEMBERED = 1 << 16
 _FEW = 2
 """How many times more index entries must name last offsets than others, to call the others wrong."""
 _FIRST_PIECE = 4096
@@ -82,7 +85,7 @@ class Ground:
     def head(self, position: int) -> Head | None:
         """The header at a position, sane or not."""
         if position not in self._heads:
-            if len(self._heads) > 1 << 16:
+            if len(self._heads) > _REMEMBERED:
                 self._heads.clear()
             self._heads[position] = read_head(self.source, position, self.size)
         return self._heads[position]
@@ -98,6 +101,8 @@ class Ground:
     def is_candidate(self, position: int) -> bool:
         """Whether a sane header whose CRC holds stands there."""
         if position not in self._candidates:
+            if len(self._candidates) > _REMEMBERED:
+                self._candidates.clear()
             head = self.head(position) if self.sane(position) else None
             self._candidates[position] = (
                 head is not None
@@ -107,11 +112,11 @@ class Ground:
         return self._candidates[position]
 
     def lead(self, position: int) -> Lead:
-        """Where the claim of the header at ``position`` leads."""
-        path = []
+        """Where the claim of the header at ``position`` leads, through a bounded number of further ones."""
+        path: list[int] = []
         at = position
         found: Lead | None = None
-        while found is None:
+        while found is None and len(path) < MOST_CLAIMS:
             found = self._leads.get(at)
             if found is not None:
                 break
@@ -126,6 +131,10 @@ class Ground:
             elif self.is_candidate(head.stop):
                 found = Lead.CANDIDATE
             at = head.stop if head is not None else at
+        if found is None:
+            found, path = Lead.NOWHERE, path[:1]
+        if len(self._leads) > _REMEMBERED:
+            self._leads.clear()
         for one in path:
             self._leads[one] = found
         return found

@@ -28,7 +28,6 @@ from kafka_salvage.vector.crc import crc32, crc32_combine
 
 MOST_ENDS = 64
 _FEW = 4
-_GATHERED = 4096
 _MEMBERS = 8
 """Batches at the head of a chain of which each may be the first that is no guest."""
 """Ends that are tried before more candidates are looked for: most hosts end where they say or where the next one begins."""
@@ -188,38 +187,6 @@ class Hosts:
         if head is None or ground.lead(position) not in (Lead.CANDIDATE, Lead.DATA_END):
             return None
         return head.stop
-
-    def last_of_claims(self, position: int) -> int:
-        """The last of many claims that lead on from ``position`` without a candidate among them, none of which is proved.
-
-        Each is tried with the end of the data and the first candidate behind, with the magic that it has.
-        """
-        ground = self._ground
-        path = ground.finder.claims_on(position)
-        if len(path) < 2:
-            return position
-        following = ground.finder.following(int(path[-1]))
-        magic = self._gathered(path, MAGIC_AT, 1)
-        for end in sorted({ground.size, ground.data_stop, ground.size if following is None else following}):
-            for kind in (0, 1, 2):
-                rows = np.flatnonzero((magic == kind) & (path + MIN_LENGTH[kind] + OVERHEAD <= end))
-                if not len(rows):
-                    continue
-                starts = path[rows] + CRC_FROM[kind]
-                computed = ground.sums().many(kind == 2, starts, np.full(len(rows), end, np.int64))
-                fits = rows[computed == self._gathered(path[rows], CRC_AT[kind], 4)]
-                path, magic = (path[: fits[0]], magic[: fits[0]]) if len(fits) else (path, magic)
-        return int(path[-1]) if len(path) else position
-
-    def _gathered(self, path: I64, at: int, size: int) -> I64:
-        """Big-endian unsigned fields of headers."""
-        values = np.zeros(len(path), np.int64)
-        for low in range(0, len(path), _GATHERED):
-            part = path[low : low + _GATHERED] + at
-            data = self._ground.source.read(int(part[0]), int(part[-1]) + size).astype(np.int64)
-            for byte in range(size):
-                values[low : low + _GATHERED] = values[low : low + _GATHERED] << 8 | data[part - part[0] + byte]
-        return values
 
     def inside(self, head: Head, extent: int) -> int | None:
         """Start of what is believed inside a damaged host that ends at ``extent``; None when nothing is."""

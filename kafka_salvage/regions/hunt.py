@@ -29,8 +29,6 @@ _SPARE = 4096
 
 MOST_WITNESSES = 4
 """Headers of one damage that speak for their offsets; a file full of headers must not outvote its batches."""
-SKIM = 16
-"""Claims that are followed one by one before many are passed over at once."""
 
 
 @dataclass
@@ -198,7 +196,6 @@ class Hunt:
             return ground.size
         ground.begin(stop.position)
         at = search = stop.position
-        steps = 0
         while True:
             host = self._hosts.proved(at)
             if host is not None:
@@ -217,9 +214,6 @@ class Hunt:
             at = search = extent
             if at >= ground.data_stop or ground.is_candidate(at):
                 break
-            steps += 1
-            if steps % SKIM == 0:
-                at = search = self._hosts.last_of_claims(at)
         return self._search(damage, search)
 
     def _accept_host(self, damage: Damage, host: Host) -> int:
