@@ -99,6 +99,7 @@ def test_producers_can_go_on_at_the_end(loaded: Loaded) -> None:
     assert read[end] == (b"next", b"record", ())
 
 
+@pytest.mark.cluster
 def test_with_leader_epoch_0_replication_to_a_second_broker_completes(
     kafka: Path, rescue: Path, tmp_path: Path
 ) -> None:
