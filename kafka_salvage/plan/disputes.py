@@ -201,19 +201,18 @@ class Disputes:
 
     def _repaired_gives_way(self, view: View, knot: int, states: States) -> list[tuple[int, int]]:
         """Rule 1; returns the pairs that still differ."""
-        left = []
-        for pair in [pair for pair in states if states[pair][knot] == 2]:
-            mended = [self._verdicts(view, knot, strand) for strand in pair]
-            if mended[0] != mended[1] and all(len(each) == 1 for each in mended):
-                loser = pair[0] if mended[0] == {Verdict.REPAIRED} else pair[1]
-                rows = view.rows(knot, loser)
-                low = int(view.table.base_offset[rows].min())
-                high = int(view.table.last_offset[rows].max()) + 1
-                self._found.excluded.setdefault(loser, []).append((low, high))
+        pairs = [pair for pair in states if states[pair][knot] == 2]
+        verdicts = {strand: self._verdicts(view, knot, strand) for strand in {each for pair in pairs for each in pair}}
+        intact = any(each == {Verdict.INTACT} for each in verdicts.values())
+        gone = {strand for strand, each in verdicts.items() if each == {Verdict.REPAIRED} and intact}
+        for loser in gone:
+            rows = view.rows(knot, loser)
+            low, high = int(view.table.base_offset[rows].min()), int(view.table.last_offset[rows].max()) + 1
+            self._found.excluded.setdefault(loser, []).append((low, high))
+        for pair in pairs:
+            if gone & set(pair):
                 states[pair][knot] = 0
-            else:
-                left.append(pair)
-        return left
+        return [pair for pair in pairs if not gone & set(pair)]
 
     def _verdicts(self, view: View, knot: int, strand: int) -> set[Verdict]:
         pieces = self._strands[strand].pieces

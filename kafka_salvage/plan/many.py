@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from kafka_salvage.plan.compare import compare
+from kafka_salvage.plan.confirm import confirm
+from kafka_salvage.plan.displaced import put_right
 from kafka_salvage.plan.disputes import Compared, Contents
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import names_of
@@ -193,6 +195,9 @@ def join_copies(
         SourceError: a file that must be read again cannot be opened any more.
     """
     alone = [strand_of(survey, compaction, edges) for survey in surveys]
+    if not compaction.compacted:
+        alone = _renewed(alone, put_right(alone, edges), compaction, edges)
+    alone = _renewed(alone, confirm(alone, edges), compaction, edges)
     found = compare(alone, edges, contents, compacted=compaction.compacted)
     lineage = decide(alone, found, prefer)
     strands = corroborate(alone, lineage, compaction, edges)
@@ -200,3 +205,13 @@ def join_copies(
     order = source_order(strands, lineage, preferred)
     line = unite(strands, lineage, order, edges)
     return Many(tuple(strands), found, lineage, tuple(order), tuple(line), compaction, tiered, prefer)
+
+
+def _renewed(
+    strands: Sequence[Strand], surveys: Sequence[ReplicaSurvey], compaction: Compaction, edges: Edges
+) -> list[Strand]:
+    """The strands of copies whose surveys may have changed."""
+    return [
+        strand if survey is strand.survey else strand_of(survey, compaction, edges)
+        for strand, survey in zip(strands, surveys, strict=True)
+    ]

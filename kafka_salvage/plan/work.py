@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kafka_salvage.plan.cleaning import compaction_of
 from kafka_salvage.plan.disputes import Contents
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.endings import Aborted, aborted_in
@@ -134,7 +135,7 @@ def place(incarnation: Incarnation, policy: Policy, edges: Edges, contents: Cont
         SourceError: a file that must be read again cannot be opened any more.
     """
     surveys = incarnation.surveys
-    compaction = next((s.compaction for s in surveys if s.compaction.compacted), incarnation.lead.compaction)
+    compaction = compaction_of(surveys, len(incarnation.copies))
     work = Work(incarnation, policy, edges, Timeline(edges), compaction, incarnation.copies)
     work.home = incarnation.lead.replica.state
     if len(incarnation.copies) > 1:

@@ -1,0 +1,316 @@
+"""Confirmed: batches that one copy alone could not place, believed because another copy shows where batches begin.
+
+Replicas are copies byte by byte: behind a batch that both believe, the same batches have the same sizes. So believed batches
+of another copy, and the headers of its damaged ones, are a map of what is damaged here (section 8 of the contract, rule 3 (i)):
+
+1. A damaged stretch is gone through by that map, from the believed batch before it on. Where a batch must begin, and one with
+   the offset that must stand there begins and its CRC holds, it is believed.
+2. A batch in damaged bytes is believed, wherever it lies there, when its header, to the bit but for the leader epoch, stands on
+   another copy where a batch must begin: at the start of the file, behind a believed batch, or where the length of such a
+   damaged header leads. The header holds the CRC: it is that very batch.
+3. A batch that touches one of these is believed when their offsets follow on.
+
+No batch inside a payload can stand there. That the other copy's payload is damaged does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kafka_salvage.errors import SourceError
+from kafka_salvage.plan.believing import believe
+from kafka_salvage.plan.cursors import chunks
+from kafka_salvage.plan.edges import Edges, open_patched
+from kafka_salvage.plan.strands import Spans, Strand, spans_of
+from kafka_salvage.plan.timeline import UNBOUNDED
+from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.walk import walk
+from kafka_salvage.source.source import Source
+
+_HEADER_V2, _HEADER_LEGACY, _LEAST = 61, 18, 14
+_BELIEVED = frozenset({Verdict.INTACT, Verdict.REPAIRED, Verdict.DUPLICATE, Verdict.UNDECODABLE})
+_HARMED = frozenset({Verdict.DAMAGED, Verdict.SUSPECT, Verdict.FOREIGN})
+_MOST_CLAIMS = 64
+"""Damaged headers that are followed from one to the next."""
+_WINDOW = 4 << 20
+_MOST_STEPS = 1 << 16
+"""Batches that are looked for in one damaged stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Harmed bytes of one file, and what must stand where they begin.
+
+    Attributes:
+        segment: number of the segment in its survey.
+        start, stop: bytes.
+        expected: offset behind the believed batch before it, or the file's base.
+        bound: first offset of the believed batch behind it.
+    """
+
+    segment: int
+    start: int
+    stop: int
+    expected: int
+    bound: int
+
+
+@dataclass(slots=True)
+class _Map:
+    """What a copy shows of where batches begin.
+
+    Attributes:
+        sizes: base offset -> (bytes, offset behind).
+        headers: placed headers of damaged batches, but for their epochs.
+    """
+
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    headers: set[bytes] = field(default_factory=set)
+
+
+def confirm(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
+    """The copies, with those batches believed that another copy confirms.
+
+    Args:
+        strands: copies of one incarnation.
+        edges: reads batches again.
+
+    Raises:
+        SourceError: a file that must be read again cannot be opened any more.
+    """
+    harmed = [list(_stretches(strand)) for strand in strands]
+    if not any(harmed):
+        return [strand.survey for strand in strands]
+    maps = [_headers(strand, stretches) for strand, stretches in zip(strands, harmed, strict=True)]
+    made = []
+    for at, strand in enumerate(strands):
+        if not harmed[at]:
+            made.append(strand.survey)
+            continue
+        wanted = spans_of((stretch.expected, stretch.bound) for stretch in harmed[at])
+        others = [place for place in range(len(strands)) if place != at]
+        known = _Map()
+        for place in others:
+            known.sizes.update(maps[place].sizes)
+            known.headers |= maps[place].headers
+        known.sizes.update(_sizes([strands[place] for place in others], wanted, edges))
+        made.append(_confirmed(strand, harmed[at], known))
+    return made
+
+
+def _stretches(strand: Strand) -> Iterator[_Stretch]:
+    """Harmed bytes of a copy's own files; regions that touch are one stretch."""
+    for number, segment in enumerate(strand.survey.segments):
+        if segment.segment.state is not strand.survey.replica.state or segment.segment.base_offset is None:
+            continue
+        start: int | None = None
+        for region in (*segment.regions, None):
+            if region is not None and region.verdict in _HARMED:
+                start = region.start if start is None else start
+            elif start is not None:
+                stop = segment.regions.size if region is None else region.start
+                yield _Stretch(number, start, stop, _before(segment, start), _behind(segment, stop))
+                start = None
+
+
+def _before(segment: SegmentSurvey, position: int) -> int:
+    """Offset behind the believed batch that ends at or before a position, or the file's base."""
+    at = int(np.searchsorted(segment.runs.stop, position, side="right")) - 1
+    return (segment.segment.base_offset or 0) if at < 0 else int(segment.runs.next_offset[at])
+
+
+def _behind(segment: SegmentSurvey, position: int) -> int:
+    at = int(np.searchsorted(segment.runs.start, position))
+    return UNBOUNDED if at == len(segment.runs) else int(segment.runs.first_offset[at])
+
+
+def _anchored(segment: SegmentSurvey, position: int) -> bool:
+    """Whether a batch must begin there: at the start of the file or right behind a believed batch."""
+    return position == 0 or bool(np.any(segment.runs.stop == position))
+
+
+def _sizes(strands: Sequence[Strand], wanted: Spans, edges: Edges) -> dict[int, tuple[int, int]]:
+    """Sizes of believed batches of some copies."""
+    found: dict[int, tuple[int, int]] = {}
+    for chunk in chunks(strands, wanted, edges):
+        for rows in chunk:
+            table = rows.table
+            columns = (table.base_offset.tolist(), table.size.tolist(), (table.last_offset + 1).tolist())
+            found.update((base, (size, following)) for base, size, following in zip(*columns, strict=True))
+    return found
+
+
+def _headers(strand: Strand, stretches: Sequence[_Stretch]) -> _Map:
+    """What the headers of damaged batches of a copy show."""
+    made = _Map()
+    for stretch in stretches:
+        segment = strand.survey.segments[stretch.segment]
+        if not _anchored(segment, stretch.start):
+            continue
+        try:
+            source = open_patched(segment)
+        except SourceError:
+            continue
+        with closing(source):
+            _follow(source, stretch, made)
+    return made
+
+
+def _follow(source: Source, stretch: _Stretch, made: _Map) -> None:
+    """Headers from the start of a stretch on, each where the length of the one before leads."""
+    position, expected = stretch.start, stretch.expected
+    for _ in range(_MOST_CLAIMS):
+        head = source.read(position, min(position + _HEADER_V2, source.size)).tobytes()
+        if len(head) < _HEADER_LEGACY:
+            return
+        made.headers.add(_identity(head))
+        base, size, following = _claims(head)
+        if size < _LEAST + 12 or base != expected or following <= base:
+            return
+        made.sizes[base] = size, following
+        position, expected = position + size, following
+
+
+def _claims(head: bytes) -> tuple[int, int, int]:
+    """Base offset, bytes and next offset that a header names; a next offset of 0 when it names none."""
+    base, length = int.from_bytes(head[:8], "big", signed=True), int.from_bytes(head[8:12], "big", signed=True)
+    if head[16] != 2:
+        return base, 12 + length, base + 1 if head[16] < 2 and not head[17] & 7 else 0
+    return base, 12 + length, base + int.from_bytes(head[23:27], "big", signed=True) + 1 if len(head) >= 27 else 0
+
+
+def _identity(head: bytes) -> bytes:
+    """A header but for its leader epoch."""
+    return head[:12] + head[16:_HEADER_V2] if head[16] == 2 else head[:_HEADER_LEGACY]
+
+
+def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> ReplicaSurvey:
+    """The copy with what the map confirms."""
+    found: dict[int, list[BatchTable]] = {}
+    for number in sorted({stretch.segment for stretch in stretches}):
+        segment = strand.survey.segments[number]
+        try:
+            opened = open_patched(segment)
+        except SourceError:
+            continue
+        with closing(opened) as source:
+            for stretch in (each for each in stretches if each.segment == number):
+                tables = {
+                    int(table.position[0]): table for table in _by_header(source, segment, stretch, known.headers)
+                }
+                if _anchored(segment, stretch.start):
+                    tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known.sizes))
+                if tables:
+                    found.setdefault(number, []).extend(_disjoint(tables))
+    if not found:
+        return strand.survey
+    segments = tuple(
+        believe(segment, BatchTable.concat(found[number])) if number in found else segment
+        for number, segment in enumerate(strand.survey.segments)
+    )
+    return replace(strand.survey, segments=segments)
+
+
+def _disjoint(tables: Mapping[int, BatchTable]) -> Iterator[BatchTable]:
+    """Batches in file order; of those that overlap the first."""
+    end = -1
+    for position in sorted(tables):
+        if position >= end:
+            yield tables[position]
+            end = int(tables[position].stop[0])
+
+
+def _by_map(source: Source, stretch: _Stretch, sizes: Mapping[int, tuple[int, int]]) -> Iterator[BatchTable]:
+    """Rule 1: batches at the places where the map says that they begin."""
+    position, expected = stretch.start, stretch.expected
+    for _ in range(_MOST_STEPS):
+        if position >= stretch.stop:
+            return
+        table = _batch_at(source, position, stretch.stop)
+        if table is not None and int(table.base_offset[0]) == expected and int(table.last_offset[0]) < stretch.bound:
+            yield table
+            position, expected = int(table.stop[0]), int(table.last_offset[0]) + 1
+        elif expected in sizes:
+            size, expected = sizes[expected]
+            position += size
+        else:
+            return
+
+
+def _batch_at(source: Source, position: int, stop: int) -> BatchTable | None:
+    """The batch that begins there and ends before ``stop``, if its CRC holds; no wrappers, whose offsets lie inside."""
+    head = source.read(position, min(position + _HEADER_V2, stop)).tobytes()
+    if len(head) < _HEADER_LEGACY:
+        return None
+    size = _claims(head)[1]
+    if not _LEAST + 12 <= size <= stop - position:
+        return None
+    for block in walk(source, position, position + size):
+        table = block.batches
+        if len(table) == 1 and int(table.stop[0]) == position + size and not bool(table.is_wrapper[0]):
+            return table
+    return None
+
+
+def _by_header(source: Source, segment: SegmentSurvey, stretch: _Stretch, headers: set[bytes]) -> Iterator[BatchTable]:
+    """Rules 2 and 3: batches whose headers another copy confirms, and those that touch them."""
+    wanted = {h for h in headers if stretch.expected <= int.from_bytes(h[:8], "big", signed=True) < stretch.bound}
+    if not wanted:
+        return
+    for position in _found(source, stretch, {h[:12] for h in wanted}):
+        table = _batch_at(source, position, stretch.stop)
+        if table is not None and _head(source, position) in wanted:
+            yield table
+            yield from _onwards(source, table, stretch)
+    for region in segment.regions:
+        if region.verdict is Verdict.SUSPECT and stretch.start <= region.start < stretch.stop:
+            table = BatchTable.concat(block.batches for block in walk(source, region.start, region.stop))
+            if len(table) and not bool(table.is_wrapper.any()) and int(table.stop[-1]) == region.stop:
+                held = [_head(source, position) in wanted for position in table.position.tolist()]
+                held = _spread(held, (table.base_offset[1:] == table.last_offset[:-1] + 1).tolist())
+                yield from (table.take(slice(at, at + 1)) for at, true in enumerate(held) if true)
+
+
+def _head(source: Source, position: int) -> bytes:
+    return _identity(source.read(position, min(position + _HEADER_V2, source.size)).tobytes())
+
+
+def _found(source: Source, stretch: _Stretch, prefixes: set[bytes]) -> Iterator[int]:
+    """Positions in a stretch where one of some first twelve bytes of a header stands, ascending."""
+    for at in range(stretch.start, stretch.stop, _WINDOW):
+        data = source.read(at, min(at + _WINDOW + 11, stretch.stop)).tobytes()
+        places = set()
+        for prefix in prefixes:
+            place = data.find(prefix)
+            while place >= 0:
+                places.add(at + place)
+                place = data.find(prefix, place + 1)
+        yield from sorted(places)
+
+
+def _onwards(source: Source, table: BatchTable, stretch: _Stretch) -> Iterator[BatchTable]:
+    """Batches that touch and follow on."""
+    for _ in range(_MOST_STEPS):
+        expected = int(table.last_offset[0]) + 1
+        following = _batch_at(source, int(table.stop[0]), stretch.stop)
+        if following is None or int(following.base_offset[0]) != expected:
+            return
+        if int(following.last_offset[0]) >= stretch.bound:
+            return
+        yield following
+        table = following
+
+
+def _spread(held: list[bool], follows: Sequence[bool]) -> list[bool]:
+    """Belief goes on to neighbours that touch and follow on, both ways."""
+    for at in range(1, len(held)):
+        held[at] = held[at] or (held[at - 1] and follows[at - 1])
+    for at in range(len(held) - 2, -1, -1):
+        held[at] = held[at] or (held[at + 1] and follows[at])
+    return held
