@@ -140,14 +140,21 @@ def _judge(header: int, left: int) -> int:
 
 
 @inner
+def _disagree(state: int, stored: int, computed: int) -> int:
+    """Keeps both CRCs of a batch that ends the walk."""
+    store_64(state + _STORED, stored)
+    store_64(state + _COMPUTED, computed)
+    return _MISMATCH
+
+
+@inner
 def _no_sum(address: int, size: int) -> int:
     return -1
 
 
-def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], int]:
-    """``follow_present``: without ``everything``, magic 2 and batches that fit the work area only (less to compile)."""
-    extend = make_extend(legacy=everything)
-    sum_legacy = zlib_apart if everything else _no_sum
+def _make_grown(*, legacy: bool) -> Callable[[int, int, int, int, int, int, int], int]:
+    """``grown``, with or without the code for magic 0 and 1."""
+    extend = make_extend(legacy=legacy)
 
     @inner
     def grown(away: int, position: int, filled: int, state: int, block: int, capacity: int, rows: int) -> int:
@@ -155,6 +162,14 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
         if rows == 0 or load_i64(block + 8 * rows - 8) == load_i64(state + _ALONE):
             return position
         return extend(away, position, filled, state + _MARK, block, capacity, rows - 1, load_i64(state + _COUNTS))
+
+    return grown
+
+
+def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], int]:
+    """``follow_present``: without ``everything``, magic 2 and batches that fit the work area only (less to compile)."""
+    grown = _make_grown(legacy=everything)
+    sum_legacy = zlib_apart if everything else _no_sum
 
     @inner
     def follow_present(room: int, state: int, block: int, capacity: int) -> int:
@@ -204,9 +219,7 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
                         rows += 1
                         position += size
                     else:
-                        store_64(state + _STORED, stored)
-                        store_64(state + _COMPUTED, computed)
-                        outcome = _MISMATCH
+                        outcome = _disagree(state, stored, computed)
                 if outcome > _SHORT or outcome == _LARGE:
                     store_64(state + _SIZE, max(size, 0))
         store_64(state + _POSITION, position)
@@ -226,9 +239,7 @@ def _finish(header: int, state: int, block: int, capacity: int) -> int:
     stored = load_beu32(header + (17 if load_i8(header + 16) == 2 else 12))
     computed = load_i64(state + _REGISTER) ^ MASK
     if stored != computed:
-        store_64(state + _STORED, stored)
-        store_64(state + _COMPUTED, computed)
-        return _MISMATCH
+        return _disagree(state, stored, computed)
     write_row(header, position, block, capacity, rows)
     counts = load_i64(state + _COUNTS)
     if counts != 0:
