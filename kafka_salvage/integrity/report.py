@@ -14,15 +14,18 @@ from kafka_salvage.integrity.conditions import OUTCOME, conditions_of, exit_code
 from kafka_salvage.integrity.document import SCHEMA
 from kafka_salvage.integrity.numbering import Numbering, fact_findings, text
 from kafka_salvage.integrity.sections import (
+    above_high_watermark,
     available_of,
     files_section,
     hints_of,
+    open_transactions,
     segment_entry,
     sources_section,
     span_entry,
 )
+from kafka_salvage.integrity.sharing import Standing, election_hint, standings
 from kafka_salvage.plan.edges import Edges, read_edges
-from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Transaction
+from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Step, Transaction
 from kafka_salvage.plan.policy import Include
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding, Verdict
@@ -84,7 +87,12 @@ class IntegrityReport:
     @cached_property
     def hints(self) -> tuple[str, ...]:
         """What is not in the output although it is intact or should be somewhere; one sentence each."""
-        return (*hints_of(self.plan), *absence_hints(self.plan, self.replicas))
+        stand = [(p, self._standings[id(p)]) for p in self.plan.partitions]
+        return (*election_hint(stand), *hints_of(self.plan), *absence_hints(self.plan, self.replicas))
+
+    @cached_property
+    def _standings(self) -> dict[int, list[Standing]]:
+        return {id(p): standings(p, self._window(p), self._edges) for p in self.plan.partitions}
 
     def to_dict(self) -> dict[str, Any]:
         """The document of section 5 of the contract."""
@@ -213,6 +221,9 @@ class IntegrityReport:
             },
             "replicas": [self._replica(partition, survey) for survey in partition.replicas],
             "log_start_offset": partition.log_start,
+            "high_watermark": partition.high_watermark,
+            "above_high_watermark": above_high_watermark(partition),
+            "open_transactions": open_transactions(partition.labels),
             "selected": partition.selected,
             "findings": self.numbering.ids(partition.findings),
             "available": available_of(partition),
@@ -236,8 +247,19 @@ class IntegrityReport:
             "size": sum(segment.regions.size for segment in survey.segments),
             "offsets": _reach(live),
             "intact_records": sum(kept),
-            "only_here": count_line(given, None, self._window(partition), self._edges).data,
+            **self._standing(partition, survey, given),
             "broker_would": broker_would(survey),
+        }
+
+    def _standing(self, partition: PartitionPlan, survey: ReplicaSurvey, given: Sequence[Step]) -> dict[str, Any]:
+        """Records of one copy beside the others; one that is alone gives all that comes from it."""
+        replica = survey.replica
+        for one in self._standings[id(partition)]:
+            if (one.source, one.path) == (replica.source, replica.path):
+                return {"only_here": one.only_here, "lost_if_elected": one.lost_if_elected}
+        return {
+            "only_here": count_line(given, None, self._window(partition), self._edges).data,
+            "lost_if_elected": None,
         }
 
 

@@ -12,6 +12,7 @@ from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
 from kafka_salvage.plan.plan import Available, Branch, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
+from kafka_salvage.plan.strands import EMPTY, Spans, minus, spans_of, union
 from kafka_salvage.plan.timeline import Piece, Timeline, pieces_from_batches
 from kafka_salvage.plan.transactions import Labels, make_labels
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
@@ -179,15 +180,20 @@ def what_is_left(
             entry[0] += records
             entry[1] += size
 
+    known: dict[Include | None, Spans] = {}
     for tier in tiers:
         own = {id(segment) for segment in tier.segments}
         placed = [piece for piece in line if id(piece.segment) in own]
-        offered = tier.pieces(tier.survey.compaction)
         if whole:
-            add(flags.get(tier.survey.replica.state), tier.survey, _data(offered), _size(offered))
+            add(flags.get(tier.survey.replica.state), tier.survey, _data(placed), _size(placed))
             continue
         if tier.state is not home:
-            add(flags.get(tier.state), tier.survey, _data(offered) - _data(placed), _size(offered) - _size(placed))
+            offered, flag = tier.pieces(tier.survey.compaction), flags.get(tier.state)
+            here = spans_of((piece.first, piece.next) for piece in offered)
+            before = known.get(flag, EMPTY)
+            known[flag] = union((before, here))
+            if len(minus(here, before)[0]):  # else another copy's leftovers hold all of it
+                add(flag, tier.survey, _data(offered) - _data(placed), _size(offered) - _size(placed))
         below = [piece for piece in placed if piece.next <= log_start]
         add(Include.TRIMMED, tier.survey, _data(below), _size(below))
         regions = [r for segment in tier.segments for r in segment.regions if r.verdict is Verdict.SUSPECT]

@@ -167,7 +167,8 @@ def inside(offsets: I64, spans: Spans) -> Bool:
 
 def clipped(spans: Spans, low: int, high: int) -> Spans:
     """The part in ``[low, high)``."""
-    first, following = np.maximum(spans[0], low), np.minimum(spans[1], high)
+    at = slice(int(np.searchsorted(spans[1], low, side="right")), int(np.searchsorted(spans[0], high)))
+    first, following = np.maximum(spans[0][at], low), np.minimum(spans[1][at], high)
     keep = first < following
     return first[keep], following[keep]
 
