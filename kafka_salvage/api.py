@@ -57,6 +57,7 @@ class Flags(TypedDict, total=False):
     internal: bool
     include: Sequence[str]
     prefer: str | None
+    same_cluster: bool
     strict: bool
     isolation: str
     undecided: str
@@ -90,8 +91,8 @@ def check(
         **flags: see `Flags`.
 
     Raises:
-        RequestError: a path is missing, holds no Kafka data, several live copies of a partition are given, one of
-            ``outputs`` lies inside a source, or ``state`` is not empty and not to be resumed.
+        RequestError: a path is missing or holds no Kafka data, one of ``outputs`` lies inside a source, or ``state`` is
+            not empty and not to be resumed.
         SourceError: a source could not be read at all.
         DestinationError: ``state`` could not be written.
     """
@@ -368,6 +369,7 @@ def make_policy(flags: Flags) -> Policy:
             isolation=Isolation(flags.get("isolation", "read_uncommitted")),
             undecided=Undecided(flags.get("undecided", "withhold")),
             prefer=flags.get("prefer"),
+            same_cluster=flags.get("same_cluster", False),
             strict=flags.get("strict", False),
             leader_epoch=flags.get("leader_epoch"),
             topic_ids=dict(flags.get("topic_id", {})),

@@ -133,7 +133,12 @@ def including(function: F) -> F:
             ),
             help="Add what is left out by default (repeatable).",
         ),
-        click.option("--prefer", metavar="NAME", help="The source whose copy is taken when several are there."),
+        click.option("--prefer", metavar="NAME", help="The source that is right where copies disagree."),
+        click.option(
+            "--same-cluster",
+            is_flag=True,
+            help="The sources are of one cluster whatever their cluster ids say (its metadata was written anew).",
+        ),
         click.option("--strict", is_flag=True, help="Believe no batch that its surroundings do not prove."),
     )(function)
 

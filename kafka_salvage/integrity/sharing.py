@@ -15,6 +15,8 @@ from kafka_salvage.plan.strands import Spans, clipped, minus, union
 from kafka_salvage.regions.verdict import Verdict
 
 _NAMED = 3
+_CONTROLLERS = "__cluster_metadata"
+"""No broker is elected for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def election_hint(found: Sequence[tuple[PartitionPlan, Sequence[Standing]]]) -> 
     where: dict[str, list[str]] = {}
     holders: dict[str, set[str]] = {}
     for partition, some in found:
-        if not partition.selected:
+        if not partition.selected or partition.topic == _CONTROLLERS:
             continue
         for one in some:
             sums[one.source] = sums.get(one.source, 0) + one.lost_if_elected
