@@ -196,7 +196,7 @@ class Belief:
         head = ground.head(left.position)
         if head is None or len(chain) > FEW_GUESTS or chain.end < ground.data_stop or not ground.sane(left.position):
             return 0
-        torn = head.stop > ground.size and head.offset >= left.offset
+        torn = head.stop > ground.size and head.offset == left.offset
         return len(chain.batches) if torn and self.edge(chain)[0] <= head.last_offset else 0
 
     def _may_end_the_data(self, chain: Chain, damage_start: int, left: Side) -> bool:

@@ -39,6 +39,9 @@ FOUND = (
     ("guests-0", "bare", 0, 3, "delete 838 1103"),
     ("guests-1", "bare", 0, 3, "noise 144 3 665531253"),
     ("guests-2", "bare", 0, 3, "cut 2026"),
+    # payload that reads as a torn header, and is none: what follows is no payload of it
+    ("2-all", "full", 250, 3, "delete b9 b9+21"),
+    ("mix-none", "full", 457, 3, "delete b2 b2+21"),
     # claims that cover the next batches: up to the next file's name, up to an indexed batch
     ("0-lz4", "full", 0, 3, "field 7 length =2689; field 7 crc ^0x200000"),
     ("made-1-snappy", "full", 61, 3, "field 6 length =967; field 6 crc ^0x10"),
