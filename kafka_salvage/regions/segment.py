@@ -41,6 +41,7 @@ from kafka_salvage.source.source import Source
 
 ZEROS = 16
 """Zeros right before a batch that make its own leading zeros doubtful."""
+_MAGIC_AT = 16
 _TOP_BYTES = 8
 _SMALLEST_RECORD = 7
 _DENSER = 8
@@ -322,10 +323,18 @@ class _Judge:
             sentence = stop_sentence(
                 Stop(host.start, fact.reason, fact.stored, fact.computed), head, ground.size - host.start
             )
+            code = stop_code(fact, torn=False)
+            magic = next((patch for patch in host.patches if patch.position == host.start + _MAGIC_AT), None)
+            if magic is not None and fact.reason is StopReason.CRC_MISMATCH:
+                # read with the wrong magic, the CRC stands elsewhere: its figures would mislead
+                code, sentence = (
+                    "bad-magic",
+                    f"the magic says {magic.before[0]}, and the CRC holds with {magic.after[0]}",
+                )
             table = judged.table
             judged.findings.append(
                 place.finding(
-                    stop_code(fact, torn=False),
+                    code,
                     host.start,
                     host.stop,
                     f"{sentence}; proved by its CRC once repaired",
