@@ -142,6 +142,7 @@ class Terrain:
                 low = lost.stop if lost is not None and not is_open else low
             torn = ceiling is None and (head is not None or damage.fact.reason is StopReason.SHORT)
             regions += self._damaged(gap.start, zeros, damage, lost, is_open, torn=torn)
+            zeros = max(zeros, regions[-1].stop)  # a doubted batch may end in zeros of its own
         if zeros < gap.stop:
             regions.append(self._zeros(zeros, low))
         return regions

@@ -20,6 +20,8 @@ FOUND = (
     ("0-thin-gzip", "full", 127, 3, "duplicate b8 b8.stop b9.stop; delete b8 b8.stop"),
     ("0-thin-gzip", "bare", 405, 3, "duplicate b7 b7.stop b8.stop; delete b7 b7.stop"),
     ("made-2-gzip", "bare", 136, 3, "duplicate b12 b12.stop b13.stop; delete b12 b12.stop"),
+    # a doubted batch that ends in zeros reached into what was called blank
+    ("made-1-gzip", "noindex", 61, 3, "insert 3627 0000000000000076000000eb000000000100000005000000070100; grow 4632"),
     # moved to where they chanced to fit
     ("1-thin-gzip", "lone", 510, 3, "duplicate b1 b1.stop b2.stop; delete b1 b1.stop; field 9 attributes ^0x40"),
     # a last batch that jumped was named nowhere; the next file's name proves one that only seems to jump
