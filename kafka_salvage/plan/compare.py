@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from kafka_salvage.plan.cursors import Rows, chunks
-from kafka_salvage.plan.disputes import Compared, Contents, Disputes, EpochQuarrel, Event, States, View
+from kafka_salvage.plan.disputes import Compared, Contents, Disputes, EpochQuarrel, Event, Pair, View
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.strands import Strand, both, union
-from kafka_salvage.plan.timeline import UNBOUNDED
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 
 IDENTITY = ("crc", "size", "record_count", "magic", "producer_id", "base_sequence", "max_timestamp")
@@ -67,47 +67,40 @@ class _Bench:
             column = getattr(table, name)
             same &= column[1:] == column[:-1]
         batch = np.concatenate([np.zeros(1, np.int64), np.cumsum(~same)])
-        reach = np.maximum.accumulate(table.last_offset)
-        fresh = table.base_offset[1:] > reach[:-1]
-        knot = np.concatenate([np.zeros(1, np.int64), np.cumsum(fresh)])
-        view = View(table, strand, piece, batch, knot)
-        self._epochs(view, ~same)
-        self._pairs(view)
+        self._epochs(table, strand, ~same)
+        for one, two in combinations(range(self._strands), 2):
+            mine = (strand == one) | (strand == two)
+            if bool((strand[mine] == one).any()) and bool((strand[mine] == two).any()):
+                self._pair((one, two), table.take(mine), strand[mine], piece[mine], batch[mine])
 
-    def _epochs(self, view: View, breaks: Bool) -> None:
+    def _epochs(self, table: BatchTable, strand: I64, breaks: Bool) -> None:
         """Notes batches that copies have with different epochs."""
         heads = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-        epochs = view.table.leader_epoch
+        epochs = table.leader_epoch
         low, high = np.minimum.reduceat(epochs, heads), np.maximum.reduceat(epochs, heads)
         tails = np.append(heads[1:], len(epochs))
         for at in np.flatnonzero(low != high).tolist():
             rows = slice(int(heads[at]), int(tails[at]))
-            told = sorted(zip(view.strand[rows].tolist(), epochs[rows].tolist(), strict=True))
-            base, last = int(view.table.base_offset[rows.start]), int(view.table.last_offset[rows.start])
+            told = sorted(zip(strand[rows].tolist(), epochs[rows].tolist(), strict=True))
+            base, last = int(table.base_offset[rows.start]), int(table.last_offset[rows.start])
             _add_quarrel(self._found.quarrels, EpochQuarrel(base, last + 1, tuple(told)))
 
-    def _pairs(self, view: View) -> None:
-        count = int(view.knot[-1]) + 1
-        marks = view.signatures(count, self._strands)
-        pairs = list(combinations(range(self._strands), 2))
-        states: States = {}
-        for one, two in pairs:
-            present = (marks[one] != 0) & (marks[two] != 0)
-            if present.any():
-                states[one, two] = np.where(present, np.where(marks[one] == marks[two], 1, 2), 0)
-        disputed = np.zeros(count, np.bool_)
-        for state in states.values():
-            disputed |= state == 2
-        if disputed.any():
-            self._disputes.settle(view, np.flatnonzero(disputed), states)
-        lows = np.full(count, UNBOUNDED)
-        highs = np.zeros(count, np.int64)
-        np.minimum.at(lows, view.knot, view.table.base_offset)
-        np.maximum.at(highs, view.knot, view.table.last_offset + 1)
-        for pair, state in states.items():
-            self._note(pair, state, lows, highs)
+    def _pair(self, pair: Pair, table: BatchTable, strand: I64, piece: I64, batch: I64) -> None:
+        """Two strands: knots of overlapping batches, and whether both hold the same in each."""
+        fresh = table.base_offset[1:] > np.maximum.accumulate(table.last_offset)[:-1]
+        heads = np.concatenate([[0], np.flatnonzero(fresh) + 1])
+        knot = np.concatenate([np.zeros(1, np.int64), np.cumsum(fresh)])
+        mixed = _mixed(batch)
+        marks = [np.add.reduceat(np.where(strand == each, mixed, np.uint64(0)), heads) for each in pair]
+        present = (marks[0] != 0) & (marks[1] != 0)
+        state = np.where(present, np.where(marks[0] == marks[1], 1, 2), 0)
+        low, high = table.base_offset[heads], np.maximum.reduceat(table.last_offset, heads) + 1
+        view = View(pair, table, strand, piece, knot, state, low, high)
+        if bool((state == 2).any()):
+            self._disputes.settle(view)
+        self._note(pair, state, low, high)
 
-    def _note(self, pair: tuple[int, int], state: I64, lows: I64, highs: I64) -> None:
+    def _note(self, pair: Pair, state: I64, lows: I64, highs: I64) -> None:
         """Appends a pair's events, joined with the last one of the same kind."""
         events = self._found.events.setdefault(pair, [])
         at = np.flatnonzero(state)
@@ -126,6 +119,14 @@ class _Bench:
                 events[-1] = Event(agree, last.low, high, last.disputes + tail - head + 1)
             else:
                 events.append(Event(agree, low, high, tail - head + 1))
+
+
+def _mixed(batch: I64) -> npt.NDArray[np.uint64]:
+    """Numbers of batches, mixed so that sums of different ones differ."""
+    mixed = (batch.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(32))
 
 
 def _add_quarrel(quarrels: list[EpochQuarrel], new: EpochQuarrel) -> None:

@@ -6,14 +6,21 @@ from contextlib import closing
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
+
 from kafka_salvage.plan.edges import open_patched
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.batches import BatchTable
-from kafka_salvage.scan.records import Outcome, RecordTable, decode
+from kafka_salvage.scan.records import Outcome, decode
+
+_MOST = 1 << 16
+"""Offsets of one batch that are told apart."""
 
 
-def read_contents(segment: SegmentSurvey, table: BatchTable) -> dict[int, object] | None:
-    """Offset -> digest of timestamp, key, value and headers of each record; None when a batch does not decode.
+def read_contents(segment: SegmentSurvey, table: BatchTable) -> dict[int, object]:
+    """Offset -> digest of timestamp, key, value and headers of each record.
+
+    A batch that does not decode has at each of its offsets something that equals nothing else.
 
     Args:
         segment: where the batches lie.
@@ -25,14 +32,12 @@ def read_contents(segment: SegmentSurvey, table: BatchTable) -> dict[int, object
     found: dict[int, object] = {}
     with closing(open_patched(segment)) as source:
         for part in decode(source, table):
-            if bool((part.outcome != Outcome.OK).any()):
-                return None
-            found.update(_digests(part.table))
+            batches = part.table.batches
+            for row in np.flatnonzero(part.outcome != Outcome.OK).tolist():
+                base, last = int(batches.base_offset[row]), int(batches.last_offset[row])
+                found.update({offset: object() for offset in range(base, min(last, base + _MOST) + 1)})
+            found.update({int(row["offset"]): _digest(row) for row in part.table.to_pylist()})
     return found
-
-
-def _digests(table: RecordTable) -> dict[int, object]:
-    return {int(row["offset"]): _digest(row) for row in table.to_pylist()}
 
 
 def _digest(row: dict[str, Any]) -> bytes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +20,11 @@ from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, BatchTable
 
-Contents = Callable[[SegmentSurvey, BatchTable], Mapping[int, object] | None]
-"""(segment, batches) -> what each of their records says, by offset; None when they cannot be decoded."""
+Contents = Callable[[SegmentSurvey, BatchTable], Mapping[int, object]]
+"""(segment, batches) -> what each of their records says, by offset; nothing equals what cannot be decoded."""
 
-States = dict[tuple[int, int], I64]
-"""For each pair of strands and each knot: 0 not both are there, 1 they agree, 2 they differ."""
+Pair = tuple[int, int]
+"""Numbers of two strands, the lower one first."""
 AT_ONCE = 256
 """Disputes whose records are looked at together."""
 
@@ -45,21 +44,6 @@ class Event(NamedTuple):
     disputes: int
 
 
-class Extra(NamedTuple):
-    """Records of one copy's variant that the taken one does not hold.
-
-    Attributes:
-        strand: whose they are.
-        low, high: the whole dispute.
-        offsets: of the records.
-    """
-
-    strand: int
-    low: int
-    high: int
-    offsets: tuple[int, ...]
-
-
 class EpochQuarrel(NamedTuple):
     """Batches that several copies have with different leader epochs: ``[low, high)``, and the epoch of each strand."""
 
@@ -75,16 +59,16 @@ class Compared:
     Attributes:
         events: (strand, strand) -> events in offset order, the lower number first.
         excluded: strand -> ranges whose batches must not be taken from it: another copy has them better.
-        extras: records that only the passed-over variants hold.
         variants: disputes that were settled record by record.
+        mixed: those in which each side holds records that the other lacks: ranges of offsets.
         quarrels: batches whose epochs differ between copies, neighbours joined.
         shared: ranges that were compared.
     """
 
     events: dict[tuple[int, int], list[Event]]
     excluded: dict[int, list[tuple[int, int]]]
-    extras: list[Extra] = field(default_factory=list)
     variants: int = 0
+    mixed: list[tuple[int, int]] = field(default_factory=list)
     quarrels: list[EpochQuarrel] = field(default_factory=list)
     shared: Spans = EMPTY
 
@@ -95,43 +79,39 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Rows of all strands in one chunk, sorted by offset.
+    """Rows of two strands in one chunk, sorted by offset.
 
     Attributes:
+        pair: the strands.
         table, strand, piece: the rows, whose they are, and the number of the strand's piece.
-        batch: the same number for the same batch.
         knot: the same number for rows that overlap, directly or through others.
+        state: for each knot: 0 not both are there, 1 they agree, 2 they differ.
+        low, high: offsets of each knot.
     """
 
+    pair: Pair
     table: BatchTable
     strand: I64
     piece: I64
-    batch: I64
     knot: I64
+    state: I64
+    low: I64
+    high: I64
 
-    def rows(self, knot: int, strand: int | None = None) -> I64:
-        """Rows of a knot, of one strand or of all."""
+    def rows(self, knot: int, strand: int) -> I64:
+        """Rows of a knot that belong to one strand."""
         low, high = np.searchsorted(self.knot, knot), np.searchsorted(self.knot, knot, side="right")
-        rows = np.arange(low, high)
-        return rows if strand is None else rows[self.strand[low:high] == strand]
+        rows: I64 = np.arange(low, high)[self.strand[low:high] == strand]
+        return rows
 
-    def signatures(self, knots: int, strands: int) -> list[I64]:
-        """For each strand and knot a number that tells which batches it has there; 0 when none."""
-        mixed = (self.batch.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-        mixed *= np.uint64(0xBF58476D1CE4E5B9)
-        mixed ^= mixed >> np.uint64(32)
-        marks = []
-        for at in range(strands):
-            mark = np.zeros(knots, np.uint64)
-            mine = self.strand == at
-            np.add.at(mark, self.knot[mine], mixed[mine])
-            marks.append(mark.view(np.int64))
-        return marks
+    def span(self, knot: int, strand: int) -> tuple[int, int]:
+        """Offsets of one strand's batches in a knot."""
+        rows = self.rows(knot, strand)
+        return int(self.table.base_offset[rows].min()), int(self.table.last_offset[rows].max()) + 1
 
 
 class Disputes:
-    """Settles the disputes of one partition, chunk after chunk.
+    """Settles the disputes of one partition, pair by pair, chunk after chunk.
 
     Args:
         strands: the copies.
@@ -145,74 +125,44 @@ class Disputes:
         self._contents = contents
         self._compacted = compacted
         self._found = found
-        self._parted: set[tuple[int, int]] = set()
+        self._parted: set[Pair] = set()
 
-    def met(self, pair: tuple[int, int]) -> None:
+    def met(self, pair: Pair) -> None:
         """The last thing that a chunk says of a pair is that it agrees."""
         self._parted.discard(pair)
 
-    def settle(self, view: View, knots: I64, states: States) -> None:
-        """Disputes of a chunk, in order; what is settled changes the pairs' states in place."""
-        shared = {pair: np.concatenate([[0], np.cumsum(state == 1)]) for pair, state in states.items()}
-        before = dict.fromkeys(states, 0)
-
-        def met_since(pair: tuple[int, int], knot: int) -> bool:
-            return int(shared[pair][knot]) > int(shared[pair][before[pair]])
-
+    def settle(self, view: View) -> None:
+        """Disputes of a chunk, in order; what is settled changes the view's states in place."""
+        knots = np.flatnonzero(view.state == 2)
+        shared = np.concatenate([[0], np.cumsum(view.state == 1)])
+        before = 0
         for start in range(0, len(knots), AT_ONCE):
-            group = knots[start : start + AT_ONCE].tolist()
-            differ = {knot: self._repaired_gives_way(view, knot, states) for knot in group}
-            open_knots = [
+            group = [knot for knot in knots[start : start + AT_ONCE].tolist() if not self._gives_way(view, knot)]
+            asked = {
                 knot
-                for knot, pairs in differ.items()
-                if any(pair not in self._parted or met_since(pair, knot) for pair in pairs)
+                for knot in group
+                if (view.pair not in self._parted or int(shared[knot]) > int(shared[before]))
                 and self._comparable(view, knot)
-            ]
-            told, asked = self._told_of(view, open_knots), set(open_knots)
-            for knot, pairs in differ.items():
-                for pair in pairs:
-                    if met_since(pair, knot):
-                        self._parted.discard(pair)
-                    before[pair] = knot
-                self._judge(view, knot, pairs, told if knot in asked else None, states)
+            }
+            told = self._told_of(view, sorted(asked))
+            for knot in group:
+                if int(shared[knot]) > int(shared[before]):
+                    self._parted.discard(view.pair)
+                before = knot
+                if knot in asked and view.pair not in self._parted and self._are_variants(view, knot, told):
+                    view.state[knot] = 1
+                else:
+                    self._parted.add(view.pair)
 
-    def _judge(
-        self,
-        view: View,
-        knot: int,
-        pairs: Sequence[tuple[int, int]],
-        told: Sequence[dict[int, object] | None] | None,
-        states: States,
-    ) -> None:
-        """Rules 2 and 3 for one dispute."""
-        held: dict[int, dict[int, object] | None] = {}
-        for strand in {each for pair in pairs for each in pair}:
-            known = None if told is None else told[strand]
-            held[strand] = None if known is None else _slice(known, view.table.take(view.rows(knot, strand)))
-        group: set[int] = set()
-        for pair in pairs:
-            if pair in self._parted or not _compatible(held[pair[0]], held[pair[1]]):
-                self._parted.add(pair)
-            else:
-                states[pair][knot] = 1
-                group.update(pair)
-        if group and all(states[pair][knot] != 2 for pair in combinations(sorted(group), 2) if pair in states):
-            self._choose(view, knot, {at: each for at in sorted(group) if (each := held[at]) is not None})
-
-    def _repaired_gives_way(self, view: View, knot: int, states: States) -> list[tuple[int, int]]:
-        """Rule 1; returns the pairs that still differ."""
-        pairs = [pair for pair in states if states[pair][knot] == 2]
-        verdicts = {strand: self._verdicts(view, knot, strand) for strand in {each for pair in pairs for each in pair}}
-        intact = any(each == {Verdict.INTACT} for each in verdicts.values())
-        gone = {strand for strand, each in verdicts.items() if each == {Verdict.REPAIRED} and intact}
-        for loser in gone:
-            rows = view.rows(knot, loser)
-            low, high = int(view.table.base_offset[rows].min()), int(view.table.last_offset[rows].max()) + 1
-            self._found.excluded.setdefault(loser, []).append((low, high))
-        for pair in pairs:
-            if gone & set(pair):
-                states[pair][knot] = 0
-        return [pair for pair in pairs if not gone & set(pair)]
+    def _gives_way(self, view: View, knot: int) -> bool:
+        """Rule 1: whether one side was repaired and the other was not."""
+        verdicts = [self._verdicts(view, knot, strand) for strand in view.pair]
+        for loser, winner in ((0, 1), (1, 0)):
+            if verdicts[loser] == {Verdict.REPAIRED} and verdicts[winner] == {Verdict.INTACT}:
+                self._found.excluded.setdefault(view.pair[loser], []).append(view.span(knot, view.pair[loser]))
+                view.state[knot] = 0
+                return True
+        return False
 
     def _verdicts(self, view: View, knot: int, strand: int) -> set[Verdict]:
         pieces = self._strands[strand].pieces
@@ -220,46 +170,37 @@ class Disputes:
 
     def _comparable(self, view: View, knot: int) -> bool:
         """Whether the batches may be variants of the same."""
-        rows = view.rows(knot)
-        epochs = view.table.leader_epoch[rows]
+        low, high = np.searchsorted(view.knot, knot), np.searchsorted(view.knot, knot, side="right")
+        epochs = view.table.leader_epoch[low:high]
         return self._compacted or int(epochs.min()) == int(epochs.max())
 
-    def _told_of(self, view: View, knots: Sequence[int]) -> list[dict[int, object] | None]:
-        """For each strand the records of its batches in some disputes."""
+    def _told_of(self, view: View, knots: Sequence[int]) -> list[dict[int, object]]:
+        """For each side the records of its batches in some disputes, by offset."""
         wanted = np.isin(view.knot, knots)
-        return [self._told(view, np.flatnonzero(wanted & (view.strand == at))) for at in range(len(self._strands))]
+        return [self._told(view, np.flatnonzero(wanted & (view.strand == strand))) for strand in view.pair]
 
-    def _told(self, view: View, rows: I64) -> dict[int, object] | None:
-        """Records of some rows of one strand, by offset."""
-        if not len(rows):
-            return {}
-        strand = self._strands[int(view.strand[rows[0]])]
+    def _told(self, view: View, rows: I64) -> dict[int, object]:
         found: dict[int, object] = {}
         for number in np.unique(view.piece[rows]).tolist():
             mine = rows[view.piece[rows] == number]
             table = view.table.take(mine[np.argsort(view.table.position[mine])])
-            told = self._contents(strand.pieces[number].segment, table)
-            if told is None:
-                return None
-            found.update(told)
+            segment = self._strands[int(view.strand[mine[0]])].pieces[number].segment
+            found.update(self._contents(segment, table))
         return found
 
-    def _choose(self, view: View, knot: int, held: Mapping[int, Mapping[int, object]]) -> None:
-        """Takes the variant that holds most; ties go by the order of the strands, that is by name."""
+    def _are_variants(self, view: View, knot: int, told: Sequence[Mapping[int, object]]) -> bool:
+        """Rule 2. Takes the form that holds most; ties go by the order of the strands, that is by name."""
+        held = [_slice(each, view.table.take(view.rows(knot, at))) for at, each in zip(view.pair, told, strict=True)]
+        if any(held[1][offset] != said for offset, said in held[0].items() if offset in held[1]):
+            return False
         self._found.variants += 1
-        everything = set().union(*held.values())
-        best = max(held, key=lambda strand: (len(held[strand]), -strand))
-        rows = view.rows(knot)
-        low, high = int(view.table.base_offset[rows].min()), int(view.table.last_offset[rows].max()) + 1
-        for strand in sorted(held):
-            if len(held[strand]) < len(everything) and strand != best:
-                self._found.excluded.setdefault(strand, []).append((low, high))
-        missing = everything - set(held[best])
-        for strand in sorted(held):
-            given = tuple(sorted(missing & set(held[strand])))
-            if given:
-                self._found.extras.append(Extra(strand, low, high, given))
-                missing -= set(given)
+        best = 0 if len(held[0]) >= len(held[1]) else 1
+        if set(held[1 - best]) - set(held[best]):
+            self._found.mixed.append((int(view.low[knot]), int(view.high[knot])))
+        if set(held[best]) - set(held[1 - best]):
+            other = view.pair[1 - best]
+            self._found.excluded.setdefault(other, []).append(view.span(knot, other))
+        return True
 
 
 def _slice(told: Mapping[int, object], table: BatchTable) -> dict[int, object]:
@@ -270,13 +211,6 @@ def _slice(told: Mapping[int, object], table: BatchTable) -> dict[int, object]:
         else:
             found.update({offset: said for offset, said in told.items() if low <= offset <= high})
     return found
-
-
-def _compatible(one: Mapping[int, object] | None, two: Mapping[int, object] | None) -> bool:
-    """Whether no record of one contradicts the other's."""
-    if one is None or two is None:
-        return False
-    return all(two[offset] == said for offset, said in one.items() if offset in two)
 
 
 def excluded_spans(found: Compared, strand: int) -> Spans:

@@ -110,16 +110,15 @@ class Verdicts:
     def _variants(self) -> Iterator[Finding]:
         if not self.found.variants:
             return
-        extra = sum(len(each.offsets) for each in self.found.extras)
+        mixed = len(set(self.found.mixed))
         message = (
             f"{self.found.variants} batches were compacted differently on several copies; of each the form that holds most is "
-            f"taken"
-            + (f", and {extra} records that only another form holds go to record formats alone" if extra else "")
+            f"taken" + (f"; in {mixed} places another form holds records that it lacks" if mixed else "")
         )
         shared = self.found.shared
         where = OffsetRange(int(shared[0][0]), int(shared[1][-1]))
         yield self._finding(
-            "replica-differs", 0, where, message, harmless=True, variants=self.found.variants, records=extra
+            "replica-differs", 0, where, message, harmless=True, variants=self.found.variants, mixed=mixed
         )
 
     def _finding(

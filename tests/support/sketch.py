@@ -167,7 +167,7 @@ class Desk:
             files=tuple(each.segment.file for each in drawn),
         )
         witnesses = tuple(EndEvidence(offset, kind, "checkpoint") for kind, offset in (ends or {}).items())
-        because = Compaction(compacted, "drawn so" if compacted else "")
+        because = Compaction(compacted, "cluster metadata says so" if compacted else "")
         return ReplicaSurvey(replica, drawn, findings, because, witnesses, log_start)
 
     def _segment(self, drawn: S, source: str, directory: str, home: State) -> SegmentSurvey:

@@ -1,0 +1,511 @@
+"""Several copies of one partition, drawn by hand: which batches come from where, and what is kept apart."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from kafka_salvage.plan.plan import PartitionPlan
+from kafka_salvage.plan.policy import Policy
+from kafka_salvage.regions.runs import ReplicaSurvey
+from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.replica import State
+from kafka_salvage.wire.filenames import Suffix
+from tests.support.sketch import B, Desk, S, X, seg
+
+ID, OLD = "aaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbb"
+DAMAGED, SUSPECT = Verdict.DAMAGED, Verdict.SUSPECT
+
+
+def shape(partition: PartitionPlan) -> list[tuple[int, int, str]]:
+    return [(s.offsets.start, s.offsets.stop, str(s.status)) for s in partition.ledger]
+
+
+def steps(partition: PartitionPlan) -> list[tuple[int, int, str]]:
+    """Offsets and source of each step."""
+    return [(s.offsets.start, s.offsets.stop, s.survey.segment.file.source) for s in partition.steps]
+
+
+def apart(partition: PartitionPlan) -> list[tuple[str, int, int]]:
+    """Source and offsets of what is kept apart."""
+    return [
+        (branch.source, step.offsets.start, step.offsets.stop)
+        for branch in partition.branches
+        if branch.kind == "divergent"
+        for step in branch.steps
+    ]
+
+
+def codes(partition: PartitionPlan) -> list[str]:
+    return [finding.code for finding in partition.findings]
+
+
+def plan_of(desk: Desk, *copies: ReplicaSurvey, prefer: str | None = None) -> PartitionPlan:
+    """The plan of one partition, the same for every order of its copies."""
+    plans = [desk.plan(*order, policy=Policy(prefer=prefer)).partitions for order in permutations(copies)]
+    (first,) = plans[0]
+    for (other,) in plans[1:]:
+        assert (shape(other), steps(other), apart(other), other.findings) == (
+            shape(first),
+            steps(first),
+            apart(first),
+            first.findings,
+        )
+    return first
+
+
+def common(desk: Desk, source: str, *more: B | X, epochs: tuple[tuple[int, int], ...] | None = None) -> ReplicaSurvey:
+    """Offsets 0 to 20 in epoch 0, and what comes behind."""
+    return desk.copy(seg(0, B(0, 10, crc=1), B(10, 20, crc=2), *more), source=source, epochs=epochs)
+
+
+class TestUnion:
+    def test_each_offset_once_from_a_copy_that_has_it(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), X(DAMAGED, (10, 20)), B(20, 30)), source="b1")
+        two = desk.copy(seg(0, X(DAMAGED, (0, 10)), B(10, 20), B(20, 30), B(30, 40)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 10, "recovered"), (10, 40, "recovered")]
+        assert steps(plan) == [(0, 10, "b1"), (10, 40, "b2")]
+        assert [s.source for s in plan.ledger] == ["b1", "b2"]
+        assert not plan.leans_on_leftovers
+
+    def test_the_copy_that_gives_most_leads_and_ties_go_by_name(self) -> None:
+        desk = Desk()
+        copies = [desk.copy(seg(0, B(0, 10), B(10, 20)), source=name) for name in ("b3", "b2", "b1")]
+        assert steps(plan_of(desk, *copies)) == [(0, 20, "b1")]
+        longer = desk.copy(seg(0, B(0, 10), B(10, 20), B(20, 21)), source="b9")
+        assert steps(plan_of(desk, *copies, longer)) == [(0, 21, "b9")]
+
+    def test_intact_comes_before_repaired_and_repaired_before_nothing(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), B(10, 20, repaired=True), B(20, 30, repaired=True), B(30, 50)), source="b1")
+        two = desk.copy(seg(0, B(0, 10), B(10, 20), X(DAMAGED, (20, 30))), source="b2")
+        plan = plan_of(desk, one, two)
+        assert steps(plan) == [(0, 10, "b1"), (10, 20, "b2"), (20, 30, "b1"), (30, 50, "b1")]
+        assert [str(s.status) for s in plan.ledger] == ["recovered", "recovered", "repaired", "recovered"]
+
+    def test_a_repaired_batch_gives_way_to_an_intact_one_of_other_bytes(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3, repaired=True), B(30, 40, crc=4))
+        two = common(desk, "b2", B(20, 30, crc=9), B(30, 40, crc=4))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 40, "recovered")]
+        assert steps(plan) == [(0, 40, "b2")]
+        assert apart(plan) == []
+
+    def test_segments_that_roll_elsewhere_are_no_difference(self) -> None:
+        desk = Desk()
+        batches = [B(n, n + 10, crc=n) for n in range(0, 60, 10)]
+        one = desk.copy(seg(0, *batches[:3]), seg(30, *batches[3:]), source="b1")
+        two = desk.copy(seg(0, *batches[:1]), seg(10, *batches[1:5]), seg(50, batches[5]), source="b2")
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 60, "recovered")]
+        assert plan.findings == ()
+
+    def test_what_no_copy_has_is_told_by_the_one_that_had_it(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), X(DAMAGED, (10, 20)), B(20, 30)), source="b1")
+        two = desk.copy(seg(0, B(0, 10)), seg(20, B(20, 30)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 10, "recovered"), (10, 20, "lost"), (20, 30, "recovered")]
+        (lost,) = [s for s in plan.ledger if str(s.status) == "lost"]
+        assert [f.source for f in lost.findings] == ["b1"]
+
+    def test_a_torn_tail_that_another_copy_completes_is_no_loss(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), X(DAMAGED, (10, 20), "torn-tail", open_ended=True)), source="b1")
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2")
+        assert shape(plan_of(desk, one, two)) == [(0, 20, "recovered")]
+
+    def test_a_copy_that_ends_earlier_is_information_and_no_loss(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10)), source="b1", ends={"high watermark": 10})
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2", ends={"high watermark": 5})
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered")]
+        assert plan.findings == ()
+        assert plan.high_watermark == 10
+
+    def test_a_copy_cut_below_its_own_high_watermark_is_named_though_another_has_all(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10)), source="b1", ends={"high watermark": 20})
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered")]
+        assert [(f.code, f.source, f.offsets and f.offsets.stop) for f in plan.findings] == [
+            ("segment-missing", "b1", 20)
+        ]
+
+    def test_the_highest_log_start_that_a_checkpoint_confirms_counts(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b1", log_start=10)
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert plan.log_start == 10
+        assert shape(plan) == [(0, 10, "trimmed"), (10, 20, "recovered")]
+
+    def test_adding_a_copy_never_loses_an_offset(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10), X(DAMAGED, (10, 20)), B(20, 30)), source="b2")
+        more = [
+            desk.copy(seg(0), source="b1"),
+            desk.copy(seg(20, X(DAMAGED, (20, 40))), source="b1"),
+            desk.copy(seg(0, X(SUSPECT, (0, 10)), X(DAMAGED)), source="b1"),
+        ]
+        alone = {o for s in plan_of(desk, one).ledger if s.status == "recovered" for o in range(*_edges(s))}
+        for other in more:
+            both = {o for s in plan_of(desk, one, other).ledger if s.status == "recovered" for o in range(*_edges(s))}
+            assert alone <= both
+
+
+def _edges(span: object) -> tuple[int, int]:
+    offsets = span.offsets  # type: ignore[attr-defined]
+    return offsets.start, offsets.stop
+
+
+class TestForks:
+    def test_the_higher_epoch_wins_and_the_other_branch_is_kept_apart(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 50, crc=4))
+        two = common(desk, "b2", B(20, 25, crc=5, epoch=2), B(25, 40, crc=6, epoch=2))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 40, "recovered"), (40, 50, "divergent")]
+        assert steps(plan)[-1] == (0, 40, "b2")
+        assert apart(plan) == [("b1", 20, 50)]
+        (finding,) = plan.findings
+        assert (finding.code, finding.source) == ("replica-diverges", "b1")
+        assert {name: finding.detail[name] for name in ("fork", "epoch", "winning_epoch", "told_by")} == {
+            "fork": 20,
+            "epoch": 0,
+            "winning_epoch": 2,
+            "told_by": "batches",
+        }
+
+    def test_the_preferred_copy_turns_it_round(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 50, crc=4))
+        two = common(desk, "b2", B(20, 25, crc=5, epoch=2), B(25, 40, crc=6, epoch=2))
+        plan = plan_of(desk, one, two, prefer="b1")
+        assert shape(plan) == [(0, 50, "recovered")]
+        assert apart(plan) == [("b2", 20, 40)]
+        assert plan.findings[0].detail["told_by"] == "prefer"
+
+    def test_the_log_of_the_last_leader_wins_also_where_its_batches_are_older(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 40, crc=4, epoch=3), B(40, 50, crc=5, epoch=3))
+        two = common(desk, "b2", B(20, 25, crc=6, epoch=2), B(25, 35, crc=7, epoch=2))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 50, "recovered")]
+        assert apart(plan) == [("b2", 20, 35)]
+
+    def test_one_batch_is_no_fork_unless_a_checkpoint_lists_its_epoch(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3))
+        two = common(desk, "b2", B(20, 30, crc=4, epoch=2))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered"), (20, 30, "ambiguous")]
+        assert sorted(apart(plan)) == [("b1", 20, 30), ("b2", 20, 30)]
+        listed = common(desk, "b2", B(20, 30, crc=4, epoch=2), epochs=((0, 0), (2, 20)))
+        plan = plan_of(desk, one, listed)
+        assert shape(plan) == [(0, 30, "recovered")]
+        assert plan.findings[0].detail["told_by"] == "leader-epoch-checkpoint"
+
+    def test_the_same_bytes_in_other_epochs_are_the_same_batches(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 40, crc=4))
+        two = common(desk, "b2", B(20, 30, crc=3, epoch=5), B(30, 40, crc=4))
+        three = common(desk, "b3", B(20, 30, crc=3), B(30, 40, crc=4))
+        plan = plan_of(desk, one, two, three)
+        assert [(low, high) for low, high, _ in shape(plan)] == [(0, 40)]
+        assert {source for _, _, source in steps(plan)} == {"b1"}
+        assert [(f.code, f.source, f.detail["before"], f.detail["after"]) for f in plan.findings] == [
+            ("epoch-repaired", "b2", 5, 0)
+        ]
+
+    def test_damage_over_the_fork_is_bridged_by_the_checkpoint(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 40, crc=4), B(40, 50, crc=5))
+        tail = (X(DAMAGED, (20, 40)), B(40, 45, crc=6, epoch=2), B(45, 50, crc=7, epoch=2))
+        told = common(desk, "b2", *tail, epochs=((0, 0), (2, 20)))
+        plan = plan_of(desk, one, told)
+        assert shape(plan) == [(0, 20, "recovered"), (20, 40, "lost"), (40, 50, "recovered")]
+        assert apart(plan) == [("b1", 20, 50)]
+
+    def test_damage_over_the_fork_without_a_checkpoint_is_ambiguous(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), B(30, 40, crc=4), B(40, 50, crc=5))
+        two = common(desk, "b2", X(DAMAGED, (20, 40)), B(40, 45, crc=6, epoch=2), B(45, 50, crc=7, epoch=2))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered"), (20, 40, "ambiguous"), (40, 50, "recovered")]
+        assert apart(plan) == [("b1", 20, 50)]
+
+    def test_epochs_tell_a_branch_where_no_two_batches_can_be_compared(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", X(DAMAGED, (20, 40)), B(40, 50, crc=4), B(50, 60, crc=5))
+        two = common(desk, "b2", B(20, 30, crc=6, epoch=2), B(30, 40, crc=7, epoch=2), X(DAMAGED, (40, 60)))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 40, "recovered"), (40, 60, "lost")]
+        assert apart(plan) == [("b1", 40, 60)]
+
+    def test_a_tail_that_a_new_leader_has_not_written_over_yet_is_kept(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", epochs=((0, 0), (1, 20)))
+        two = common(desk, "b2", B(20, 30, crc=3))
+        assert shape(plan_of(desk, one, two)) == [(0, 30, "recovered")]
+
+    def test_three_copies_two_of_which_lost(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3, epoch=1), B(30, 40, crc=4, epoch=1))
+        two = common(desk, "b2", B(20, 30, crc=3, epoch=1), B(30, 35, crc=5, epoch=3), B(35, 45, crc=6, epoch=3))
+        three = common(desk, "b3", B(20, 25, crc=7), B(25, 60, crc=8))
+        plan = plan_of(desk, one, two, three)
+        assert shape(plan) == [(0, 45, "recovered"), (45, 60, "divergent")]
+        assert sorted(apart(plan)) == [("b1", 30, 40), ("b3", 20, 60)]
+
+    def test_a_wrong_checkpoint_is_named_and_ignored(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3), epochs=((0, 0), (4, 5)))
+        two = common(desk, "b2", B(20, 30, crc=3))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 30, "recovered")]
+        assert [(f.code, f.source) for f in plan.findings] == [("checkpoint-corrupt", "b1")]
+
+    def test_a_losing_copy_does_not_extend_the_ledger_with_what_its_checkpoints_promise(self) -> None:
+        desk = Desk()
+        one = desk.copy(
+            seg(0, B(0, 10, crc=1), B(10, 20, crc=3), B(20, 30, crc=4)), source="b1", ends={"high watermark": 90}
+        )
+        two = desk.copy(seg(0, B(0, 10, crc=1), B(10, 15, crc=5, epoch=2), B(15, 20, crc=6, epoch=2)), source="b2")
+        assert shape(plan_of(desk, one, two)) == [(0, 20, "recovered"), (20, 30, "divergent")]
+
+
+class TestAmbiguous:
+    def test_the_same_epoch_and_other_bytes_need_a_person(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3, says="x"), B(30, 40, crc=4))
+        two = common(desk, "b2", B(20, 30, crc=5, says="y"), B(30, 50, crc=6, says="y"))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered"), (20, 50, "ambiguous")]
+        assert apart(plan) == [("b1", 20, 40), ("b2", 20, 50)]
+        assert codes(plan) == ["replica-differs", "replica-differs"]
+        assert "--prefer" in plan.findings[0].message
+        for name, end in (("b1", 40), ("b2", 50)):
+            chosen = plan_of(desk, one, two, prefer=name)
+            assert shape(chosen)[0] == (0, end, "recovered")
+            assert [source for source, _, _ in apart(chosen)] == [{"b1": "b2", "b2": "b1"}[name]]
+
+    def test_a_quarrel_between_shared_batches_is_about_these_alone(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3, says="x"), B(30, 40, crc=4))
+        two = common(desk, "b2", B(20, 30, crc=5, says="y"), B(30, 40, crc=4))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered"), (20, 30, "ambiguous"), (30, 40, "recovered")]
+        assert shape(plan_of(desk, one, two, prefer="b2")) == [(0, 40, "recovered")] or steps(
+            plan_of(desk, one, two, prefer="b2")
+        ) == [(0, 40, "b2")]
+
+    def test_leftovers_do_not_decide(self) -> None:
+        desk = Desk()
+        one = common(desk, "b1", B(20, 30, crc=3, says="x"))
+        two = desk.copy(
+            seg(0, B(0, 10, crc=1), B(10, 20, crc=2), B(20, 30, crc=5, says="y")),
+            seg(20, B(20, 30, crc=3, says="x"), suffix=Suffix.DELETED),
+            source="b2",
+        )
+        assert shape(plan_of(desk, one, two)) == [(0, 20, "recovered"), (20, 30, "ambiguous")]
+
+
+class TestCompaction:
+    def test_the_form_that_holds_more_is_taken_and_nothing_is_said_of_conflict(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1, kept=(1, 9)), B(10, 20, crc=2)), source="b1", compacted=True)
+        two = desk.copy(seg(0, B(0, 10, crc=3, kept=(1, 5, 9)), B(10, 20, crc=2)), source="b2", compacted=True)
+        plan = plan_of(desk, one, two)
+        assert steps(plan)[0][2] == "b2"
+        assert sum(s.absent for s in plan.ledger) == 7
+        assert [(f.code, f.detail["harmless"]) for f in plan.findings] == [("replica-differs", True)]
+
+    def test_a_record_that_contradicts_is_a_conflict(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1, kept=(1, 9), says="x"), B(10, 20, crc=2)), source="b1", compacted=True)
+        two = desk.copy(seg(0, B(0, 10, crc=3, kept=(1, 5), says="y"), B(10, 20, crc=2)), source="b2", compacted=True)
+        assert shape(plan_of(desk, one, two)) == [(0, 10, "ambiguous"), (10, 20, "recovered")]
+
+    def test_what_one_copy_compacted_away_another_still_gives(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1), B(30, 40, crc=4), B(40, 60, crc=5)), source="b1", compacted=True)
+        two = desk.copy(seg(0, B(0, 10, crc=1), B(10, 20, crc=2), B(30, 40, crc=4)), source="b2", compacted=True)
+        plan = plan_of(desk, one, two)
+        assert [(low, high) for low, high, _ in steps(plan)] == [(0, 10), (10, 20), (30, 60)]
+        assert [s for s in shape(plan) if s[2] not in ("recovered", "absent")] == []
+
+    def test_what_a_whole_copy_shows_as_compacted_away_is_not_lost(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1), X(DAMAGED, (10, 20)), B(20, 30, crc=3)), source="b1", compacted=True)
+        two = desk.copy(seg(0, B(0, 10, crc=1), B(20, 30, crc=3)), source="b2", compacted=True)
+        plan = plan_of(desk, one, two)
+        assert {status for _, _, status in shape(plan)} <= {"recovered", "absent"}
+
+
+class TestLeftovers:
+    def test_a_live_file_of_any_copy_comes_before_every_leftover(self) -> None:
+        desk = Desk()
+        hurt: tuple[S, ...] = (
+            seg(0, B(0, 10, crc=1), X(DAMAGED, (10, 20))),
+            seg(10, B(10, 20, crc=2), suffix=Suffix.SWAP),
+        )
+        one = desk.copy(*hurt, source="b1")
+        two = desk.copy(seg(0, X(DAMAGED, (0, 10)), B(10, 20, crc=2)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert steps(plan) == [(0, 10, "b1"), (10, 20, "b2")]
+        assert not plan.leans_on_leftovers
+
+    def test_a_leftover_of_one_copy_fills_what_all_live_ones_lack(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1), X(DAMAGED, (10, 20)), B(20, 30, crc=3)), source="b1")
+        two = desk.copy(
+            seg(0, B(0, 10, crc=1), X(DAMAGED, (10, 20))),
+            seg(10, B(10, 20, crc=2), suffix=Suffix.DELETED),
+            source="b2",
+        )
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 10, "recovered"), (10, 20, "recovered"), (20, 30, "recovered")]
+        assert plan.leans_on_leftovers
+
+    def test_a_leftover_of_an_older_epoch_fills_no_hole_of_a_newer_one(self) -> None:
+        desk = Desk()
+        live = seg(
+            0,
+            B(0, 10, crc=1),
+            B(10, 20, crc=2, epoch=2),
+            X(DAMAGED, (20, 30)),
+            B(30, 40, crc=4, epoch=2),
+        )
+        stale = seg(10, B(10, 20, crc=8), B(20, 30, crc=9), suffix=Suffix.DELETED)
+        plan = plan_of(desk, desk.copy(live, stale, source="b1"))
+        assert shape(plan) == [(0, 20, "recovered"), (20, 30, "lost"), (30, 40, "recovered")]
+        fits = seg(20, B(20, 30, crc=9, epoch=2), suffix=Suffix.DELETED)
+        plan = plan_of(desk, desk.copy(live, fits, source="b1"))
+        assert (20, 30, "recovered") in shape(plan)
+
+    def test_stray_directories_of_one_id_are_copies_of_each_other(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1)), source="b1", state=State.STRAY, topic_id=ID)
+        two = desk.copy(seg(0, B(0, 10, crc=1), B(10, 20, crc=2)), source="b2", state=State.STRAY, topic_id=ID)
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 20, "recovered")]
+        assert plan.leans_on_leftovers
+
+
+class TestIdentity:
+    def test_two_topic_ids_are_never_joined_and_most_copies_own_the_name(self) -> None:
+        desk = Desk()
+        new = [desk.copy(seg(0, B(0, 5, crc=n)), source=f"b{n}", topic_id=ID) for n in (1, 1, 2)][1:]
+        old = desk.copy(seg(0, B(0, 50, crc=9)), source="b3", topic_id=OLD)
+        current, other = desk.plan(old, *new).partitions
+        assert (current.topic_id, current.selected, other.selected) == (ID, True, False)
+        assert [f.code for f in current.findings if f.code == "topic-id-mismatch"] == ["topic-id-mismatch"]
+        assert not current.needs_choice
+        assert shape(other) == [(0, 50, "recovered")]
+
+    def test_nothing_tells_between_one_copy_each_and_prefer_does(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 5)), source="b1", topic_id=ID)
+        two = desk.copy(seg(0, B(0, 50)), source="b2", topic_id=OLD)
+        assert desk.plan(one, two).partitions[0].needs_choice
+        chosen = desk.plan(one, two, policy=Policy(prefer="b1")).partitions
+        assert (chosen[0].topic_id, chosen[0].needs_choice) == (ID, False)
+
+    def test_a_copy_without_an_id_belongs_to_the_only_id(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10)), source="b1", topic_id=ID)
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2")
+        (plan,) = desk.plan(one, two).partitions
+        assert (plan.topic_id, shape(plan)) == (ID, [(0, 20, "recovered")])
+
+    def test_two_clusters_are_never_joined_unless_a_person_says_they_are_one(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10)), source="b1", cluster="x")
+        two = desk.copy(seg(0, B(0, 10), B(10, 20)), source="b2", cluster="y")
+        plans = desk.plan(one, two).partitions
+        assert [p.cluster_id for p in plans] == ["x", "y"]
+        assert plans[0].needs_choice
+        assert "cluster-mismatch" in codes(plans[1])
+        (joined,) = desk.plan(one, two, policy=Policy(same_cluster=True)).partitions
+        assert (shape(joined), joined.needs_choice) == ([(0, 20, "recovered")], False)
+
+    def test_most_log_dirs_tell_which_cluster_is_meant(self) -> None:
+        desk = Desk()
+        ours = [desk.copy(seg(0, B(0, 10)), source=name, cluster="x") for name in ("b1", "b2")]
+        theirs = desk.copy(seg(0, B(0, 90)), source="b3", cluster="w")
+        plans = desk.plan(theirs, *ours).partitions
+        assert [(p.cluster_id, p.needs_choice, len(p.steps)) for p in plans] == [("x", False, 1), ("w", False, 0)] or [
+            (p.cluster_id, p.needs_choice, len(p.steps)) for p in plans
+        ] == [("w", False, 0), ("x", False, 1)]
+
+
+class TestWitnesses:
+    def test_a_suspect_batch_that_another_copy_believes_is_a_duplicate(self) -> None:
+        desk = Desk()
+        base = B(10, 20, crc=2)
+        hidden = desk.copy(seg(0, B(0, 10, crc=1), base), source="drawn").segments[0]
+        one = desk.copy(seg(0, B(0, 10, crc=1), X(SUSPECT, (10, 20), records=10), X(DAMAGED)), source="b1")
+        two = desk.copy(seg(0, B(0, 10, crc=1), base), source="b2")
+
+        real = desk.edges
+        desk.edges = lambda s, a, b: (  # type: ignore[method-assign, assignment]
+            real(hidden, a, b) if (s.segment.file.source, a) == ("b1", 100) else real(s, a, b)
+        )
+        (plan,) = desk.plan(one, two).partitions
+        regions = {s.replica.source: s.segments[0].regions for s in plan.replicas}
+        assert [str(r.verdict) for r in regions["b1"]] == ["intact", "duplicate", "damaged"]
+        assert shape(plan)[0][2] == "recovered"
+
+    def test_a_suspect_batch_that_only_one_copy_has_stays_suspect(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1), X(SUSPECT, (10, 20)), X(DAMAGED)), source="b1")
+        two = desk.copy(seg(0, B(0, 10, crc=1)), source="b2")
+        assert (10, 20, "suspect") in shape(plan_of(desk, one, two))
+
+    @pytest.mark.parametrize(("further", "verdict"), [(True, "damaged"), (False, "blank")])
+    def test_zeros_are_damage_where_another_copy_goes_on(self, further: bool, verdict: str) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, B(0, 10, crc=1), X(Verdict.BLANK, code="none")), source="b1")
+        more = (B(10, 20, crc=2),) if further else ()
+        two = desk.copy(seg(0, B(0, 10, crc=1), *more), source="b2")
+        plan = plan_of(desk, one, two)
+        regions = {s.replica.source: s.segments[0].regions for s in plan.replicas}
+        assert str(regions["b1"].regions[-1].verdict) == verdict
+        assert shape(plan) == [(0, 20 if further else 10, "recovered")]
+
+
+class TestTransactions:
+    def test_a_marker_that_one_copy_lost_is_read_from_another(self) -> None:
+        desk = Desk()
+        data, end = B(0, 10, crc=1, producer=7), B(10, 11, crc=2, producer=7, marker="abort")
+        one = desk.copy(seg(0, data, X(DAMAGED, (10, 11)), B(11, 20, crc=3)), source="b1")
+        two = desk.copy(seg(0, X(DAMAGED, (0, 10)), end, B(11, 20, crc=3)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert plan.labels.totals()["aborted"] == 10  # type: ignore[attr-defined]
+
+    def test_a_marker_on_a_losing_branch_ends_nothing(self) -> None:
+        desk = Desk()
+        data = B(0, 10, crc=1, producer=7)
+        end = B(10, 11, crc=2, producer=7, marker="commit")
+        one = desk.copy(seg(0, data, end, B(11, 20, crc=3)), source="b1")
+        two = desk.copy(seg(0, data, B(10, 15, crc=4, epoch=2), B(15, 30, crc=5, epoch=2)), source="b2")
+        plan = plan_of(desk, one, two)
+        assert plan.labels.totals()["open"] == 10  # type: ignore[attr-defined]
+        assert apart(plan) == [("b1", 10, 20)]
+
+    def test_a_stretch_of_one_producer_that_two_copies_give_keeps_its_fate(self) -> None:
+        desk = Desk()
+        parts = [B(n, n + 10, crc=n, producer=7) for n in (0, 10, 20)]
+        end = B(30, 31, crc=5, producer=7, marker="commit")
+        one = desk.copy(seg(0, parts[0], X(DAMAGED, (10, 20)), parts[2], end), source="b1")
+        two = desk.copy(seg(0, X(DAMAGED, (0, 10)), parts[1], X(DAMAGED, (20, 31))), source="b2")
+        plan = plan_of(desk, one, two)
+        assert plan.labels.totals()["committed"] == 30  # type: ignore[attr-defined]
+        assert shape(plan) == [(0, 10, "recovered"), (10, 20, "recovered"), (20, 31, "recovered")]
