@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +74,7 @@ def exchange(path: Path, text: str) -> None:
     Raises:
         OSError: it could not be written; the file is as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.partial")  # one name: what a kill left is written over
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

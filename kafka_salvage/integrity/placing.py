@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,7 +61,10 @@ def write_text(path: Path, text: str) -> None:
                 stream.write(data)
             return
         partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
+        _forget_torn(target)
         with partial.open("xb") as stream:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -74,3 +79,15 @@ def write_text(path: Path, text: str) -> None:
         if partial is not None:
             with suppress(OSError):
                 partial.unlink()
+
+
+def _forget_torn(target: Path) -> None:
+    """Removes what killed runs left of the same file; what a run is writing now is locked, and stays."""
+    ours = re.compile(re.escape(f".{target.name[:200]}.") + r"\d+\.partial")
+    with suppress(OSError):
+        for torn in target.parent.iterdir():
+            if not ours.fullmatch(torn.name) or torn.is_symlink() or not torn.is_file():
+                continue
+            with suppress(OSError), torn.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                torn.unlink()
