@@ -238,7 +238,8 @@ def test_caches_of_python_and_numba_stay_out_of_a_source_that_holds_them(
 ) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
-    monkeypatch.delenv("KAFKA_SALVAGE_CACHE", raising=False)
+    monkeypatch.setenv("KAFKA_SALVAGE_CACHE", "x")  # so that what the test finds unset is unset again behind it
+    monkeypatch.delenv("KAFKA_SALVAGE_CACHE")
     (tmp_path / "link").symlink_to("home")
     aside.keep_off([str(tmp_path / "home" / "data"), f"b1={tmp_path / 'home' / 'data'}"])
     assert "KAFKA_SALVAGE_CACHE" not in os.environ
