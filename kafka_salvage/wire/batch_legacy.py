@@ -132,7 +132,7 @@ class Wrapper:
 def read_message(data: Any, position: int = 0, *, strict: bool = False) -> Message | str:
     """The message at ``position``; a sentence when not even its header is there."""
     left = len(data) - position
-    if left < HEADER_SIZE_V0:
+    if left < LAYOUT_V0.struct.size:
         return f"{left} bytes are fewer than a message header has"
     offset, length, crc, magic, attributes = LAYOUT_V0.struct.unpack_from(data, position)[:5]
     if length < MIN_SIZE_V0:
