@@ -18,6 +18,8 @@ from kafka_salvage.scan.batches import I64
 
 Line = tuple[int, int]
 """(epoch, start offset) of a leader epoch checkpoint."""
+Reign = tuple[int, int, int]
+"""(epoch, start offset, offset up to which the log is known to be of it)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,21 +57,30 @@ class History:
         early = np.where(below > first, first, UNBOUNDED)
         return np.where(epoch < 0, UNBOUNDED, np.minimum(late, early))
 
-    def began_at(self, epoch: int, low: int, high: int) -> int | None:
-        """Where the first epoch above this one began, if that is known exactly and lies in ``[low, high]``."""
-        at = int(np.searchsorted(self.epoch, epoch, side="right"))
-        if at == len(self.epoch) or int(self.epoch[at]) not in self.exact:
-            return None
-        start = int(self.start[at])
-        return start if low <= start <= high else None
+    def ended(self, epoch: int) -> tuple[int, int]:
+        """Between which offsets an epoch of this line ended; both are the same when it is known exactly."""
+        at = int(np.searchsorted(self.epoch, epoch))
+        if at + 1 >= len(self.epoch):
+            return int(self.stop[at]), UNBOUNDED
+        start = int(self.start[at + 1])
+        return (start if int(self.epoch[at + 1]) in self.exact else min(int(self.stop[at]), start)), start
 
 
-def history_of(columns: Iterable[tuple[I64, I64, I64]], lines: Iterable[Line]) -> History:
+def parting(one: History, two: History) -> tuple[int, int]:
+    """Between which offsets two lines parted, by Kafka's rule: where the last epoch that both know ended first."""
+    common = np.intersect1d(one.epoch, two.epoch)
+    if not len(common):
+        return -1, UNBOUNDED
+    ends = [each.ended(int(common[-1])) for each in (one, two)]
+    return min(low for low, _ in ends), min(high for _, high in ends)
+
+
+def history_of(columns: Iterable[tuple[I64, I64, I64]], reigns: Iterable[Reign]) -> History:
     """The history of a line.
 
     Args:
         columns: first and next offset and epoch of the runs of each copy, each in offset order.
-        lines: of checkpoints that are believed, where that copy has bytes.
+        reigns: what checkpoints that are believed say, where that copy has bytes.
     """
     start: dict[int, int] = {}
     stop: dict[int, int] = {}
@@ -88,11 +99,11 @@ def history_of(columns: Iterable[tuple[I64, I64, I64]], lines: Iterable[Line]) -
                 exact = exact | {number} if sure else exact - {number}
             start[number] = min(low, start.get(number, low))
             stop[number] = max(high, stop.get(number, high))
-    for number, low in lines:
+    for number, low, high in reigns:
         if low <= start.get(number, UNBOUNDED):
             start[number] = low
-            stop.setdefault(number, low)
             exact.add(number)
+        stop[number] = max(high, stop.get(number, high))
     order = sorted(start)
     starts, stops = np.array([start[n] for n in order], np.int64), np.array([stop[n] for n in order], np.int64)
     return History(np.array(order, np.int64), starts, frozenset(exact), stops)
@@ -115,6 +126,18 @@ def checkpoint_of(strand: Strand) -> tuple[list[Line], list[Line]]:
         )
         (good if fits else bad).append((number, start))
     return good, bad
+
+
+def reigns_of(lines: Sequence[Line], reach: int) -> list[Reign]:
+    """What the lines of a checkpoint say of a log that reached up to an offset.
+
+    A leader begins where the log ends: what lies below the start of an epoch was there. One that has not written yet says
+    nothing of what others have behind it.
+    """
+    stops = [*(start for _, start in lines[1:]), reach][: len(lines)]
+    return [
+        (epoch, start, max(start, stop)) for (epoch, start), stop in zip(lines, stops, strict=True) if start < reach
+    ]
 
 
 def supported_epochs(strands: Sequence[Strand], lines: Iterable[Line]) -> frozenset[int]:

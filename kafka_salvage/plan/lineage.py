@@ -23,7 +23,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kafka_salvage.plan.disputes import Compared, EpochQuarrel, Event
-from kafka_salvage.plan.epochs import History, Line, checkpoint_of, history_of, supported_epochs
+from kafka_salvage.plan.epochs import (
+    History,
+    Line,
+    Reign,
+    checkpoint_of,
+    history_of,
+    parting,
+    reigns_of,
+    supported_epochs,
+)
 from kafka_salvage.plan.incarnations import names_of
 from kafka_salvage.plan.strands import Spans, Strand, clipped, minus, spans_of, union
 from kafka_salvage.plan.timeline import UNBOUNDED
@@ -140,25 +149,28 @@ def _last_epoch(court: _Court, at: int) -> int:
 def _history(court: _Court, members: Sequence[int]) -> History:
     """Epochs of some strands, as far as they are on the line."""
     columns = []
-    lines: list[Line] = []
+    reigns: list[Reign] = []
     believed = np.array(sorted(court.supported), np.int64)
     for at in members:
         strand, cut = court.strands[at], court.cuts[at]
         keep = (strand.first < cut) & np.isin(strand.epoch, believed)
         columns.append((strand.first[keep], np.minimum(strand.next[keep], cut), strand.epoch[keep]))
-        lines += [(epoch, start) for epoch, start in court.lines[at] if start < min(cut, _reach(strand))]
-    return history_of(columns, lines)
+        reigns += reigns_of(court.lines[at], min(cut, _reach(strand)))
+    return history_of(columns, reigns)
 
 
 def _reach(strand: Strand) -> int:
-    """Behind the last offset that the copy's bytes name, believed or not."""
+    """Behind the last offset that the copy is known to have had, believed or not.
+
+    A leader lists its epoch before it writes: that alone is no sign of a batch.
+    """
     named = [r.offsets.stop for segment in strand.segments for r in segment.regions if r.offsets is not None]
-    return max([strand.end, *named])
+    ends = [end.offset for end in strand.survey.ends if end.kind != "epoch-start"]
+    return max([strand.end, *named, *ends])
 
 
 def _hold(court: _Court, at: int, above: Sequence[int]) -> None:
     """Steps 2 to 4 for one strand."""
-    strand = court.strands[at]
     common = max((_met(court, at, other) for other in above), default=-1)
     for other in above:
         for event in court.found.between(at, other):
@@ -171,7 +183,7 @@ def _hold(court: _Court, at: int, above: Sequence[int]) -> None:
         if not event.agree and event.high > common and event.low < court.cuts[other]
     ]
     history = _history(court, above)
-    misfit = _first_misfit(court, strand, history, common)
+    misfit = _first_misfit(court, at, history, common)
     if conflicts:
         _fork(court, at, min(conflicts), common, misfit, history)
     elif misfit < UNBOUNDED:
@@ -186,12 +198,18 @@ def _met(court: _Court, at: int, other: int) -> int:
     return max(shared, default=-1)
 
 
-def _first_misfit(court: _Court, strand: Strand, history: History, common: int) -> int:
-    known = (strand.next > common) & np.isin(strand.epoch, np.array(sorted(court.supported), np.int64))
-    if not known.any():
+def _first_misfit(court: _Court, at: int, history: History, common: int) -> int:
+    """The first offset behind what is shared whose epoch cannot stand on the line; `UNBOUNDED` when there is none."""
+    strand, own = court.strands[at], _history(court, [at])
+    known = np.isin(strand.epoch, np.array(sorted(court.supported), np.int64))
+    first = np.concatenate([strand.first[known], own.start])
+    following = np.concatenate([strand.next[known], own.stop])
+    epoch = np.concatenate([strand.epoch[known], own.epoch])
+    behind = following > common
+    if not behind.any():
         return UNBOUNDED
-    first = np.maximum(strand.first[known], common)
-    return int(history.misfits(first, strand.next[known], strand.epoch[known]).min())
+    first = np.maximum(first[behind], common)
+    return int(history.misfits(first, following[behind], epoch[behind]).min())
 
 
 def _local(court: _Court, at: int, other: int, event: Event) -> None:
@@ -211,12 +229,10 @@ def _fork(court: _Court, at: int, conflict: tuple[int, int, int], common: int, m
     if not preferred and not higher:
         _leave_open(court, at, other, common)
         return
-    start = min(low, misfit)
-    began = history.began_at(mine, max(common, 0), low)
-    if began is not None:
-        start = min(start, began)
-    elif start > common:
-        unsure = clipped(court.strands[at].covered(), max(common, 0), start)
+    soonest, latest = parting(history, _history(court, [at]))
+    start = max(common, min(low, misfit, latest))
+    if max(common, soonest) < start:
+        unsure = clipped(court.strands[at].covered(), max(common, soonest, 0), start)
         settled = union(clipped(court.strands[each].covered(), 0, court.cuts[each]) for each in _above(court, at))
         court.ambiguous += list(zip(*(each.tolist() for each in minus(unsure, settled)), strict=True))
     told_by = "prefer" if preferred else "leader-epoch-checkpoint" if _listed(court, start) else "batches"

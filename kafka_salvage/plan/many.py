@@ -131,7 +131,7 @@ class Many:
         made: list[Branch] = []
         for at, strand in enumerate(self.strands):
             survey = strand.survey
-            pieces = set_aside(strand, at, self.lineage, edges)
+            pieces = set_aside(strand, at, self.found, self.lineage, edges)
             if pieces:
                 home = survey.replica.state
                 made.append(

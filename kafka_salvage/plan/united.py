@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from kafka_salvage.plan.disputes import Compared, excluded_spans
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.plan.lineage import Lineage
 from kafka_salvage.plan.strands import Spans, Strand, both, clipped, minus, parted, size_of, spans_of, union
@@ -96,9 +97,9 @@ def touching(pieces: Iterable[Piece], spans: Spans, edges: Edges) -> list[Piece]
     return found
 
 
-def set_aside(strand: Strand, at: int, lineage: Lineage, edges: Edges) -> list[Piece]:
-    """What a copy has behind its fork, and its side of what is ambiguous."""
-    beyond = union(
-        [clipped((np.array([-UNBOUNDED]), np.array([UNBOUNDED])), lineage.cuts[at], UNBOUNDED), lineage.ambiguous]
-    )
-    return touching(strand.pieces, beyond, edges)
+def set_aside(strand: Strand, at: int, found: Compared, lineage: Lineage, edges: Edges) -> list[Piece]:
+    """What a copy has behind its fork, its side of what is ambiguous, and forms of batches that alone hold some records."""
+    everything = (np.array([-UNBOUNDED]), np.array([UNBOUNDED]))
+    beyond = clipped(everything, lineage.cuts[at], UNBOUNDED)
+    mixed = both(spans_of(found.mixed), excluded_spans(found, at))
+    return touching(strand.pieces, union([beyond, lineage.ambiguous, mixed]), edges)

@@ -80,6 +80,8 @@ class Verdicts:
     def reason(self, at: int) -> str:
         """Why a copy's batches are set aside."""
         fork = next((fork for fork in self.lineage.forks if fork.strand == at), None)
+        if fork is None and not len(self.lineage.ambiguous[0]):
+            return "another form of these batches, which holds records that the one taken lacks"
         if fork is None:
             return "copies disagree, and nothing decides"
         return f"left the history of {self.strands[fork.winner].name} at offset {fork.offset}: {_why(fork)}"
@@ -113,7 +115,8 @@ class Verdicts:
         mixed = len(set(self.found.mixed))
         message = (
             f"{self.found.variants} batches were compacted differently on several copies; of each the form that holds most is "
-            f"taken" + (f"; in {mixed} places another form holds records that it lacks" if mixed else "")
+            f"taken"
+            + (f"; in {mixed} places another form holds records that it lacks, and is written apart" if mixed else "")
         )
         shared = self.found.shared
         where = OffsetRange(int(shared[0][0]), int(shared[1][-1]))
