@@ -150,7 +150,7 @@ class SegmentFacts:
         gap_pairs: pairs of touching believed batches that leave an offset gap between them.
         backwards: a believed batch starts at or below the last offset of the one before (any pair of the raw walk).
         magics: bit mask of magics among believed batches (1, 2, 4).
-        index_last: (offset, position) of the last entry of a readable `.index`, absolute offset; None without.
+        index_last: (offset, position) of the last believable entry of a readable `.index`, absolute offset; None without.
         last_offset: highest last offset among believed batches; -1 without any.
         first_offset: lowest first offset among them; -1 without any.
         gaps: the first few of ``gap_pairs`` as (position of the second batch, first missing offset, its first offset).

@@ -6,6 +6,7 @@ import numpy as np
 
 from kafka_salvage.regions.check_offsets import gap_rows
 from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.index_reach import index_reach
 from kafka_salvage.regions.judged import REPAIRED, Judged
 from kafka_salvage.regions.runs import (
     RUN_COLUMNS,
@@ -115,7 +116,6 @@ def make_facts(judged: Judged, ground: Ground, first_stop: Stop | None, backward
     stop = _kafka_stop(ground, first_stop)
     gaps = gap_rows(table, placed)
     listed = [_gap(table, placed, int(row)) for row in gaps[:_MOST_GAPS].tolist()]
-    entries = len(ground.index_positions)
     magics = np.unique(believed.magic).tolist()
     return SegmentFacts(
         kafka_stop=stop[0],
@@ -124,7 +124,7 @@ def make_facts(judged: Judged, ground: Ground, first_stop: Stop | None, backward
         gap_pairs=len(gaps),
         backwards=backwards,
         magics=sum(1 << magic for magic in magics if 0 <= magic <= 2),
-        index_last=(int(ground.index_offsets[-1]), int(ground.index_positions[-1])) if entries else None,
+        index_last=index_reach(ground.index_positions, ground.index_offsets, believed, ground.base),
         last_offset=int(believed.last_offset.max()) if len(believed) else -1,
         first_offset=int(believed.base_offset[0]) if len(believed) else -1,
         gaps=tuple(listed),

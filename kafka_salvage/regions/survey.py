@@ -69,7 +69,7 @@ def survey_replica(
         segments=tuple(surveys),
         findings=tuple(findings),
         compaction=compaction,
-        ends=tuple(_ends(replica, surveys)),
+        ends=tuple(_ends(replica, surveys, contexts)),
         log_start=log_start,
     )
 
@@ -189,7 +189,9 @@ def _missing_segments(replica: Replica, surveys: Iterable[SegmentSurvey], compac
             yield Finding("segment-missing", file.source, file.path, 0, 0, OffsetRange(low, high), message)
 
 
-def _ends(replica: Replica, surveys: Sequence[SegmentSurvey]) -> Iterator[EndEvidence]:
+def _ends(
+    replica: Replica, surveys: Sequence[SegmentSurvey], contexts: Sequence[SegmentContext]
+) -> Iterator[EndEvidence]:
     """Everything that says how far the log reached."""
     if replica.high_watermark is not None:
         yield EndEvidence(replica.high_watermark, "high-watermark", "replication-offset-checkpoint")
@@ -198,9 +200,12 @@ def _ends(replica: Replica, surveys: Sequence[SegmentSurvey]) -> Iterator[EndEvi
     if replica.snapshots:
         offset, file = max(replica.snapshots, key=lambda one: one[0])
         yield EndEvidence(offset, "snapshot-name", file.path)
-    for one in surveys:
-        if one.facts.index_last is not None and one.segment.index is not None and _is_main(one.segment, replica):
-            yield EndEvidence(one.facts.index_last[0] + 1, "index-entry", one.segment.index.path)
+    for one, context in zip(surveys, contexts, strict=True):
+        if one.facts.index_last is None or one.segment.index is None or not _is_main(one.segment, replica):
+            continue
+        end = one.facts.index_last[0] + 1
+        if context.next_base is None or end <= context.next_base:
+            yield EndEvidence(end, "index-entry", one.segment.index.path)
     if replica.epochs:
         yield EndEvidence(max(start for _, start in replica.epochs), "epoch-start", "leader-epoch-checkpoint")
 

@@ -15,6 +15,7 @@ from kafka_salvage.regions.context import Place, SegmentContext
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hunt import Damage, Doubt, Haul
+from kafka_salvage.regions.index_reach import index_reach
 from kafka_salvage.regions.judged import CODES, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Copies
@@ -156,7 +157,9 @@ class Terrain:
         inside = np.flatnonzero((entries >= start) & (entries < size) & (entries > 0))
         if len(inside):
             said.append(f"the index names position {int(entries[inside[0]])}")
-            reached = max(reached, int(ground.index_offsets[inside[-1]]) + 1)
+            believed = self._judged.table.take(np.flatnonzero(self._judged.placed))
+            last = index_reach(ground.index_positions, ground.index_offsets, believed, ground.base)
+            reached = max(reached, last[0] + 1 if last is not None else -1)
         if low is not None and context.reached > low:
             said.append(f"{context.reached_by} says {context.reached}")
             reached = max(reached, context.reached)
