@@ -25,6 +25,8 @@ Document = dict[str, Any]
 
 WIDTH = 100
 """Columns where stdout is no terminal."""
+UNBROKEN = 4096
+"""Columns of a table where stdout is no terminal: names stay in one piece, to be searched for."""
 LINES = 40
 """One screen."""
 ROWS = 5
@@ -77,12 +79,14 @@ class Page:
         self._console.print(Text(text), soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """A table, as wide as it must be."""
+        """A table, as wide as it must be; its cells are broken only on a terminal."""
         if self._wrap:
             self._console.print(table)
             return
         with self._console.capture() as captured:
+            self._console.width = UNBROKEN
             self._console.print(table)
+        self._console.width = WIDTH
         self._console.out("\n".join(line.rstrip() for line in captured.get().splitlines()), highlight=False)
 
 
