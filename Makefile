@@ -27,7 +27,7 @@ test-cluster: env
 	$(BIN)/python -m pytest -m cluster
 
 bench: env
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --json build/bench.json $(BENCH)
 
 lint: env
 	$(BIN)/ruff check .

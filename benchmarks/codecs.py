@@ -18,23 +18,6 @@ from benchmarks.decode import START, ours
 from benchmarks.timing import Options, Result, interleaved
 from tests.support.build import GZIP, LZ4, SNAPPY, ZSTD, Rec, v2_batch
 
-NOTES = """
-## Codecs
-
-Payloads of one window are inflated by one kernel call, into memory that is used again, without a Python object for each batch.
-What inflates was chosen by measuring 20 KB and 266 KB payloads of JSON (GB/s of output, one core):
-
-| codec | candidates | chosen |
-|---|---|---|
-| gzip | zlib 1.2 and 0.7; isal 1.6 and 2.2; zlib-ng 1.6 and 2.0; libdeflate 2.0 and 2.8 | libdeflate, from the optional package `deflate` (`pip install kafka-salvage[speed]`); zlib without it |
-| Snappy | python-snappy 1.9 and 2.7; cramjam into a buffer 3.1 and 2.9 | a kernel of our own, 2.0: neither package exports a function that a kernel could call, and a call through Python for each block takes back what it gains |
-| LZ4 | lz4.frame 2.4 and 4.6; cramjam 5.2 and 5.1; `LZ4_decompress_safe` 4.7 and 5.0 | `LZ4_decompress_safe` of the package `lz4` |
-| zstd | zstandard, decompressor used again 1.3 and 2.0; a fresh one 1.0 and 1.8; cramjam 1.0 and 1.7 | `ZSTD_decompressDCtx` of the package `zstandard`, context used again |
-
-What is unusual (several members or frames, dictionaries, block checksums, damage) goes through the packages' Python interfaces,
-and so does everything where a package exports no functions. A second thread that inflates ahead was left out: segments are read
-side by side already, and all kernels run without the interpreter's lock.
-"""
 _NAMES = {GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 _PACKAGES = {GZIP: "zlib", SNAPPY: "python-snappy", LZ4: "lz4.frame", ZSTD: "zstandard"}
 _WORDS = (b"alpha", b"beta", b"gamma", b"order", b"status", b"paid", b"shipped", b"customer", b"12345", b"2026-11-23")

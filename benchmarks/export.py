@@ -8,12 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import segments
-from benchmarks.timing import Options, Result
+from benchmarks.timing import Options, Result, in_turns
 
 _SHAPES = (
     ("16 KiB batches, 4 partitions", 16 << 10, 4, 2),
@@ -46,20 +45,15 @@ def _compared(tree: Path, total: int, name: str, options: Options) -> Iterator[R
         lambda: _copy(tree, out, sync=False),
         lambda: _copy(tree, out, sync=True),
     ]
-    best = [float("inf")] * len(sides)
-    for turn in range(options.repeats + 1):  # the first turn warms
-        for side, work in enumerate(sides):
-            shutil.rmtree(out, ignore_errors=True)
-            os.sync()
-            begun = time.perf_counter()
-            work()
-            if turn:
-                best[side] = min(best[side], time.perf_counter() - begun)
+    mine, copied, kept = in_turns(sides, options.repeats, before=lambda: _fresh(out))
     shutil.rmtree(out, ignore_errors=True)
-    for reference, beside, goal in ((best[1], _COPIED, 0.7), (best[2], _KEPT, 0.0)):
-        yield Result(
-            f"salvage to segments, {name}", "GB/s", total / best[0] / 1e9, total / reference / 1e9, beside, goal
-        )
+    for reference, beside, goal in ((copied, _COPIED, 0.7), (kept, _KEPT, 0.0)):
+        yield Result(f"salvage to segments, {name}", "GB/s", total / mine / 1e9, total / reference / 1e9, beside, goal)
+
+
+def _fresh(out: Path) -> None:
+    shutil.rmtree(out, ignore_errors=True)
+    os.sync()  # what an earlier turn left to be written is not on this one's bill
 
 
 def _salvage(tree: Path, out: Path) -> None:
