@@ -15,7 +15,7 @@ from rich.text import Text
 from kafka_salvage import __version__
 from kafka_salvage.cli import following, hexview
 from kafka_salvage.cli.exits import safe
-from kafka_salvage.cli.verdict import leftovers, verdict
+from kafka_salvage.cli.verdict import accounts, harm_of, hazard, rank_of, sums_of, verdict
 from kafka_salvage.cli.words import clipped, listed, number, plural, short, size
 from kafka_salvage.export.places import INTERNAL_TOPICS
 from kafka_salvage.export.receipt import Receipt
@@ -35,11 +35,7 @@ FINDINGS = 5
 HINTS = 3
 HEADS = 6
 
-_HARM = ("lost", "ambiguous", "undecodable", "suspect", "missing", "divergent", "repaired")
-"""Statuses of offsets, the worst first."""
 _OTHER = ("trimmed", "undecodable", "suspect", "ambiguous", "divergent")
-_RANK = ("unreadable", "codec-missing", "crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "zero-fill", "segment-missing",
-         "torn-tail", "offset-gap", "inflate-failed", "inflate-limit", "record-malformed", "uncorroborated")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,28 +91,13 @@ def run_block() -> dict[str, Any]:
     return {"version": __version__, "argv": sys.argv[1:]}
 
 
-def _spans(partition: Document) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for span in partition["offsets"]:
-        absent = span.get("absent", 0)
-        sums[span["status"]] = sums.get(span["status"], 0) + span["stop"] - span["start"] - absent
-        sums["absent"] = sums.get("absent", 0) + absent
-    return sums
-
-
-def _harm(partition: Document) -> tuple[int, ...]:
-    """Offsets of each bad status, the worst first."""
-    sums = _spans(partition)
-    return tuple(sums.get(status, 0) for status in _HARM)
-
-
 def _name(partition: Document, width: int) -> str:
     return short(safe(f"{partition['topic']}-{partition['partition']}"), width)
 
 
 def _table(partitions: Sequence[Document], several_sources: bool, width: int) -> Table:
     """One row per partition; columns that say nothing are left out."""
-    sums = [_spans(partition) for partition in partitions]
+    sums = [sums_of(partition) for partition in partitions]
     columns: list[tuple[str, list[str]]] = [("Partition", [_name(p, width) for p in partitions])]
     if any(p["state"] != "live" for p in partitions):
         columns.append(("State", [p["state"] for p in partitions]))
@@ -154,28 +135,23 @@ def _sources(partition: Document) -> str:
 def _print_partitions(page: Page, document: Document, verbose: int, rows: int) -> None:
     partitions = [p for p in document["partitions"] if p["selected"]]
     worst = sorted(
-        partitions, key=lambda p: ([-count for count in _harm(p)], not p["offsets"], p["topic"], p["partition"])
+        partitions, key=lambda p: ([-count for count in harm_of(p)], not p["offsets"], p["topic"], p["partition"])
     )
     shown = worst if verbose else worst[: rows + (len(worst) == rows + 1)]
     rest = worst[len(shown) :]
-    shown = sorted(shown, key=lambda p: (not any(_harm(p)), p["topic"], p["partition"]))
+    shown = sorted(shown, key=lambda p: (not any(harm_of(p)), p["topic"], p["partition"]))
     if shown:
         page.line()
         page.table(_table(shown, len(document["sources"]) > 1, 300 if verbose else max(page.width - 60, 24)))
     if rest:
-        harmed = sum(1 for p in rest if any(_harm(p)))
+        harmed = sum(1 for p in rest if any(harm_of(p)))
         tail = f", {number(harmed)} of them damaged" if harmed else ", none of them damaged"
         page.line(f"… and {plural(len(rest), 'partition')} more{tail} (-v lists all)", "dim")
 
 
-def _rank(finding: Document) -> tuple[int, str, str, str, int]:
-    place = _RANK.index(finding["code"]) if finding["code"] in _RANK else len(_RANK)
-    return place, finding["code"], finding["source"], finding["path"], finding["start"]
-
-
 def _finding_lines(document: Document, verbose: int, width: int) -> list[tuple[str, str]]:
     """Each finding in two lines, as (text, style); where there are many, the first of each code stands for the others."""
-    findings = sorted((f for f in document["findings"] if not f["detail"].get("harmless")), key=_rank)
+    findings = sorted((f for f in document["findings"] if not f["detail"].get("harmless")), key=rank_of)
     if not findings:
         return []
     groups: dict[str, list[Document]] = {}
@@ -211,34 +187,6 @@ def _group_lines(group: Sequence[Document], several: bool, width: int) -> Iterat
         yield f"    also in {clipped(listed(places, 5, 28), width - 12)}", "dim"
 
 
-def hazard(document: Document) -> tuple[str, str] | None:
-    """Sentence and style: what a broker start on the files as they lie would destroy; None when nothing."""
-    clean = {log_dir["id"]: log_dir["clean_shutdown"] for s in document["sources"] for log_dir in s["log_dirs"]}
-    several = len(clean) > 1 or len(document["sources"]) > 1
-    copy = "these copies" if several else "this copy"
-    doomed: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
-    refuses: list[str] = []
-    for partition in document["partitions"]:
-        for replica in partition["replicas"]:
-            would = replica.get("broker_would") or {}
-            cases = [would[case] for case in ("if_clean", "if_unclean") if case in would]
-            worst = max((case["intact_records_destroyed"] for case in cases), default=0)
-            name = f"{partition['topic']}-{partition['partition']}"
-            name = f"{replica['log_dir'] or replica['source']}:{name}" if several else name
-            if worst:
-                doomed[replica["state"] == "deleted-topic"].append((name, worst))
-            elif not would.get("if_clean" if clean.get(replica["log_dir"]) else "if_unclean", {}).get("starts", True):
-                refuses.append(name)
-    for on_purpose, found in sorted(doomed.items()):
-        if found:
-            records = plural(sum(count for _, count in found), "intact record")
-            where = listed([name for name, _ in found])
-            if on_purpose:
-                return f"A broker start on {copy} removes {records} of deleted topics ({where}).", "yellow"
-            return f"DO NOT START A BROKER ON {copy.upper()}: it could destroy {records} ({where}).", "bold red"
-    return (f"A broker would refuse to start on {copy} ({listed(refuses)}).", "yellow") if refuses else None
-
-
 def _print_outputs(page: Page, receipt: Receipt) -> None:
     """What was written, per format."""
     made: dict[str, list[int]] = {}
@@ -263,7 +211,7 @@ def _print_outputs(page: Page, receipt: Receipt) -> None:
             f"{safe(first.path)} at {first.start}..{first.stop}: {safe(first.reason)}", "bold red")  # fmt: skip
 
 
-def _hints(document: Document, internal: bool) -> Iterable[str]:
+def hints_of(document: Document, internal: bool) -> Iterable[str]:
     """What is not written, and the flag that adds it."""
     inside = sum(
         p["records"]["data"] for p in document["partitions"] if p["selected"] and p["topic"] in INTERNAL_TOPICS
@@ -284,11 +232,12 @@ def report(account: IntegrityReport, request: Request, receipt: Receipt | None =
     page, document = Page(), account.to_dict()
     style, sentence = verdict(document, "salvage" if receipt else "check")
     findings = _finding_lines(document, request.verbose, page.width)
-    hints = list(_hints(document, request.internal))
+    hints = list(hints_of(document, request.internal))
     hints = hints if request.verbose else hints[:HINTS]
     warning = hazard(document)
     page.line(sentence, style)
-    _print_sums(page, document, sentence)
+    for line in accounts(document, sentence):
+        page.line(line)
     taken = 12 + len(findings) + 2 * len(hints) + 3 * bool(warning) + 3 * (receipt is not None)
     _print_partitions(page, document, request.verbose, max(ROWS, LINES - taken))
     if findings:
@@ -313,20 +262,3 @@ def report(account: IntegrityReport, request: Request, receipt: Receipt | None =
     else:
         inventory = account.plan.inventory
         page.whole(following.after_check(document, inventory, request.paths, request.again))
-
-
-def _print_sums(page: Page, document: Document, sentence: str) -> None:
-    summary = document["summary"]
-    totals = summary["bytes"]
-    rest = "".join(f", {size(totals[v])} {v}" for v in totals if v not in ("total", "intact") and totals[v])
-    depth = (
-        "every record was read"
-        if document["depth"] == "deep"
-        else "headers and CRCs were read, --deep reads every record"
-    )
-    page.line(
-        f"{plural(summary['segments'], 'segment')}, {size(totals['total'])}: {size(totals['intact'])} intact{rest}; {depth}."
-    )
-    leans = leftovers(document)
-    if leans and leans not in sentence:
-        page.line(f"Of what was found, {leans}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kafka_salvage.cli.words import listed, number, plural
+from kafka_salvage.cli.words import listed, number, plural, size
 
 Document = dict[str, Any]
 
@@ -16,6 +16,11 @@ _LEFTOVERS = {
     "future": "directories of replicas that were being moved",
     "leftover": ".swap and .cleaned files",
 }
+_HARM = ("lost", "ambiguous", "undecodable", "suspect", "missing", "divergent", "repaired")
+"""Statuses of offsets, the worst first."""
+_RANK = ("unreadable", "codec-missing", "crc-mismatch", "length-past-end", "length-too-small", "bad-magic", "zero-fill", "segment-missing",
+         "torn-tail", "offset-gap", "inflate-failed", "inflate-limit", "record-malformed", "uncorroborated")  # fmt: skip
+"""Codes of findings, the most telling first."""
 _ODD = ("damaged", "repaired", "suspect", "undecodable", "foreign", "duplicate", "unreadable")
 
 
@@ -126,3 +131,74 @@ def _failed(document: Document) -> str:
     if codecs:
         parts.append(f"the codec of {number(codecs)} batch{'' if codecs == 1 else 'es'} is not installed")
     return ", ".join(parts) or "see the findings"
+
+
+def accounts(document: Document, sentence: str) -> Iterator[str]:
+    """What the verdict rests on: bytes by verdict, and what only leftovers gave.
+
+    Args:
+        document: the report.
+        sentence: the verdict; what it says is not said again.
+    """
+    summary = document["summary"]
+    totals = summary["bytes"]
+    rest = "".join(f", {size(totals[v])} {v}" for v in totals if v not in ("total", "intact") and totals[v])
+    depth = (
+        "every record was read"
+        if document["depth"] == "deep"
+        else "headers and CRCs were read, --deep reads every record"
+    )
+    yield f"{plural(summary['segments'], 'segment')}, {size(totals['total'])}: {size(totals['intact'])} intact{rest}; {depth}."
+    leans = leftovers(document)
+    if leans and leans not in sentence:
+        yield f"Of what was found, {leans}."
+
+
+def sums_of(partition: Document) -> dict[str, int]:
+    """Offsets of each status in a partition's ledger."""
+    sums: dict[str, int] = {}
+    for span in partition["offsets"]:
+        absent = span.get("absent", 0)
+        sums[span["status"]] = sums.get(span["status"], 0) + span["stop"] - span["start"] - absent
+        sums["absent"] = sums.get("absent", 0) + absent
+    return sums
+
+
+def harm_of(partition: Document) -> tuple[int, ...]:
+    """Offsets of each bad status, the worst first."""
+    sums = sums_of(partition)
+    return tuple(sums.get(status, 0) for status in _HARM)
+
+
+def rank_of(finding: Document) -> tuple[int, str, str, str, int]:
+    """What findings are sorted by: the most telling code first."""
+    place = _RANK.index(finding["code"]) if finding["code"] in _RANK else len(_RANK)
+    return place, finding["code"], finding["source"], finding["path"], finding["start"]
+
+
+def hazard(document: Document) -> tuple[str, str] | None:
+    """Sentence and style: what a broker start on the files as they lie would destroy; None when nothing."""
+    clean = {log_dir["id"]: log_dir["clean_shutdown"] for s in document["sources"] for log_dir in s["log_dirs"]}
+    several = len(clean) > 1 or len(document["sources"]) > 1
+    copy = "these copies" if several else "this copy"
+    doomed: dict[bool, list[tuple[str, int]]] = {True: [], False: []}
+    refuses: list[str] = []
+    for partition in document["partitions"]:
+        for replica in partition["replicas"]:
+            would = replica.get("broker_would") or {}
+            cases = [would[case] for case in ("if_clean", "if_unclean") if case in would]
+            worst = max((case["intact_records_destroyed"] for case in cases), default=0)
+            name = f"{partition['topic']}-{partition['partition']}"
+            name = f"{replica['log_dir'] or replica['source']}:{name}" if several else name
+            if worst:
+                doomed[replica["state"] == "deleted-topic"].append((name, worst))
+            elif not would.get("if_clean" if clean.get(replica["log_dir"]) else "if_unclean", {}).get("starts", True):
+                refuses.append(name)
+    for on_purpose, found in sorted(doomed.items()):
+        if found:
+            records = plural(sum(count for _, count in found), "intact record")
+            where = listed([name for name, _ in found])
+            if on_purpose:
+                return f"A broker start on {copy} removes {records} of deleted topics ({where}).", "yellow"
+            return f"DO NOT START A BROKER ON {copy.upper()}: it could destroy {records} ({where}).", "bold red"
+    return (f"A broker would refuse to start on {copy} ({listed(refuses)}).", "yellow") if refuses else None
