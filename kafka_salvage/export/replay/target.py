@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from kafka_salvage.errors import DestinationError
+from kafka_salvage.export.replay.config import ClientSettings
 from kafka_salvage.export.replay.failures import failure, missing_extra, most_telling
 
 T = TypeVar("T")
@@ -92,23 +93,22 @@ class Target:
         DestinationError: librdkafka refuses a setting.
     """
 
-    def __init__(self, settings: Mapping[str, str], *, wait: float = WAIT) -> None:
+    def __init__(self, settings: ClientSettings, *, wait: float = WAIT) -> None:
         try:
             from confluent_kafka import KafkaException
             from confluent_kafka.admin import AdminClient
         except ImportError as error:
             raise missing_extra(error) from error
         self.settings = settings
-        self.address = str(settings["bootstrap.servers"])
+        self.address = settings.bootstrap
         self._wait = wait
         self._refusal: type[Exception] = KafkaException
         self._complaints: list[tuple[str, str]] = []
-        quiet: dict[str, Any] = {"log_level": "0", **settings, "error_cb": self._complain}
         try:
-            self._admin: Any = AdminClient(quiet)
+            self._admin: Any = AdminClient({**settings.for_client(), "error_cb": self._complain})
         except (KafkaException, ValueError, TypeError) as error:
-            # the chain is cut: librdkafka's words hold the setting's name, a traceback might hold its value
-            raise DestinationError(f"these settings cannot be used: {_words(error)}", target=self.address) from None
+            said = settings.scrubbed(_words(error))  # the chain is cut: a traceback might hold a secret
+            raise DestinationError(f"these settings cannot be used: {said}", target=self.address) from None
 
     def _complain(self, error: Any) -> None:
         self._complaints.append((str(error.name()), str(error.str())))
@@ -218,7 +218,7 @@ class Target:
         name, text = ("", "") if error is None else (str(error.name()), str(error.str()))
         if name in _SILENCE:
             name, text = most_telling(self._complaints) or (name or "_TRANSPORT", text)
-        return failure(name, text, self.address, doing)
+        return failure(name, self.settings.scrubbed(text), self.address, doing)
 
 
 def _kafka_error(error: Exception) -> Any:
