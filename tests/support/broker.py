@@ -22,7 +22,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.support.jars import JVM, jars, java, run_tool
+from tests.support.jars import JVM, VERSION, jars, java, run_tool
 
 CLUSTER_ID = "c2FsdmFnZS10ZXN0cy0tMQ"
 
@@ -81,12 +81,14 @@ class Node:
         number: node id; 1 is also the controller.
         ports: node id -> (client port, controller port) of all nodes.
         extra: settings on top of `SETTINGS`.
+        version: release of Kafka.
     """
 
     root: Path
     number: int
     ports: Mapping[int, tuple[int, int]]
     extra: Mapping[str, str] = field(default_factory=dict)
+    version: str = VERSION
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -127,7 +129,8 @@ class Node:
         path = self.root / "server.properties"
         path.write_text("".join(f"{k}={v}\n" for k, v in self.settings().items()))
         (self.root / "logging.properties").write_text(LOGGING)
-        done = run_tool("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(path), directory=self.root)
+        words = ("format", "-t", CLUSTER_ID, "-c", str(path))
+        done = run_tool("kafka.tools.StorageTool", *words, directory=self.root, classpath=jars(self.version))
         if done.returncode:
             raise StartFailedError(f"format: {done.stdout}{done.stderr}")
 
@@ -144,7 +147,7 @@ class Node:
             raise StartFailedError("it runs already")
         before = self.output.stat().st_size if self.output.exists() else 0
         logging = f"-Dlog4j2.configurationFile={self.root / 'logging.properties'}"
-        command = [java(), "-Xms64m", "-Xmx256m", *JVM, logging, "-cp", f"{jars()}/*", "kafka.Kafka"]
+        command = [java(), "-Xms64m", "-Xmx256m", *JVM, logging, "-cp", f"{jars(self.version)}/*", "kafka.Kafka"]
         with self.output.open("ab") as stream:
             self.process = subprocess.Popen(
                 [*command, str(self.root / "server.properties")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Authority:
         self._directory = directory
         self.certificate = directory / "ca.pem"
         self._key = directory / "ca.key"
+        self._numbers = itertools.count(1)
         _openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
             "-subj", "/CN=tests", "-keyout", str(self._key), "-out", str(self.certificate),
@@ -47,7 +49,8 @@ class Authority:
 
     def issue(self, name: str, *, password: str = "", hosts: str = "IP:127.0.0.1,DNS:localhost") -> Pair:
         """A signed pair; with a password its key is encrypted."""
-        place = self._directory / f"{name}-{len(list(self._directory.iterdir()))}"
+        number = next(self._numbers)
+        place = self._directory / f"{name}-{number}"
         plain, request, made = (place.with_suffix(suffix) for suffix in (".plain", ".csr", ".pem"))
         _openssl(
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
@@ -57,7 +60,7 @@ class Authority:
         extensions.write_text(f"subjectAltName={hosts}\n")
         _openssl(
             "x509", "-req", "-in", str(request), "-CA", str(self.certificate), "-CAkey", str(self._key),
-            "-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(made),
+            "-set_serial", str(number), "-days", "2", "-extfile", str(extensions), "-out", str(made),
         )  # fmt: skip
         key = place.with_suffix(".key")
         words = ["pkcs8", "-topk8", "-in", str(plain), "-out", str(key)]

@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 
 VERSION = "4.1.1"
+OLDER = "3.4.1"
+"""An older release, as a target: KRaft, topics without `message.timestamp.before.max.ms`, classic groups only."""
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kafka_salvage-tests"
 
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -52,22 +54,22 @@ def java() -> str:
     return found
 
 
-def jars() -> Path:
+def jars(version: str = VERSION) -> Path:
     """Directory with the jars of Kafka; downloads them at the first call.
 
     Raises:
         UnavailableError: neither the cache nor Maven gives them.
     """
-    return _fetched("kafka_2.13", CACHE / f"kafka-{VERSION}")
+    return _fetched("kafka_2.13", CACHE / f"kafka-{version}", version)
 
 
 def tools() -> Path:
     """Directory with the jars of Kafka's command-line programs, as `jars`."""
-    return _fetched("kafka-tools", CACHE / f"kafka-tools-{VERSION}")
+    return _fetched("kafka-tools", CACHE / f"kafka-tools-{VERSION}", VERSION)
 
 
-def _fetched(artifact: str, target: Path) -> Path:
-    if (target / f"{artifact}-{VERSION}.jar").is_file():
+def _fetched(artifact: str, target: Path, version: str) -> Path:
+    if (target / f"{artifact}-{version}.jar").is_file():
         return target
     maven = shutil.which("mvn")
     if maven is None:
@@ -75,11 +77,11 @@ def _fetched(artifact: str, target: Path) -> Path:
     partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     partial.mkdir(parents=True)
     try:
-        (partial / "pom.xml").write_text(_POM.replace("ARTIFACT", artifact).replace("VERSION", VERSION))
+        (partial / "pom.xml").write_text(_POM.replace("ARTIFACT", artifact).replace("VERSION", version))
         command = [maven, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=."]
         done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False, timeout=1200)
         if done.returncode:
-            raise UnavailableError(f"maven could not fetch Kafka {VERSION}: {(done.stdout + done.stderr)[-400:]}")
+            raise UnavailableError(f"maven could not fetch Kafka {version}: {(done.stdout + done.stderr)[-400:]}")
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(target)
     finally:
