@@ -3,8 +3,10 @@
 Strategy: bytes of adjacent batches are copied in large pieces and hashed on the way. Three things only are ever changed:
 the leader epoch (`--leader-epoch`, outside the CRC), the producer fields of undecided batches (`--undecided strip`), and
 those of a plain batch of a producer whose transaction is open at that place of the output, which would stop a broker
-(InvalidTxnStateException). The last two are counted as repaired. What keeps a broker from loading the directory goes to
-`segments-undecided/`: batches of open or unknown transactions, and control batches that no broker accepts in a topic.
+(InvalidTxnStateException). The last two are counted as repaired. What a broker would not load, or would take for something
+else, goes to `segments-undecided/`: batches of open or unknown transactions, those whose fate is known although their
+marker is not there (the producer's next marker would decide otherwise), and control batches that no broker accepts in a
+topic.
 
 Source: `LogLoader.java`, `LogSegment.java`, `ProducerAppendInfo.java`, `LeaderEpochFileCache.java`.
 """
@@ -32,6 +34,7 @@ EPOCHS = "leader-epoch-checkpoint"
 METADATA = "partition.metadata"
 
 _UNDECIDED = np.array([code in (Transaction.OPEN, Transaction.UNKNOWN) for code in TRANSACTION_CODES])
+_ABORTED = TRANSACTION_CODES.index(Transaction.ABORTED)
 
 
 class SegmentSink:
@@ -59,7 +62,10 @@ class SegmentWriter:
         table = chunk.batches
         control = np.asarray(table.is_control)
         undecided = np.asarray(_UNDECIDED[chunk.labels]) & table.is_transactional & ~control
-        aside = self._unloadable(chunk, control)
+        unended = ~self._line.labels.loads(table) & ~undecided
+        aborted = unended & (chunk.labels == _ABORTED)  # would be read as committed, or for ever be open
+        undecided |= unended & ~aborted
+        aside = self._unloadable(chunk, control) | aborted
         strip = np.zeros(len(table), np.bool_)
         choice = self._setting.policy.undecided
         if choice is Undecided.WITHHOLD:

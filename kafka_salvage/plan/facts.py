@@ -93,6 +93,8 @@ class Decision:
         partitions: (topic, partition) that took part; None when only the end is on record.
         start: ms, -1 when not known.
         time: ms of the last change.
+        sealed: the coordinator's log has, without a gap, every transaction that began with this one's first epoch.
+        cluster_id: of the coordinator; None when not known.
     """
 
     transactional_id: str
@@ -102,3 +104,5 @@ class Decision:
     partitions: frozenset[tuple[str, int]] | None
     start: int
     time: int
+    sealed: bool = False
+    cluster_id: str | None = None

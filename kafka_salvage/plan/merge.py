@@ -21,7 +21,6 @@ from dataclasses import replace
 from kafka_salvage.plan.contents import read_contents
 from kafka_salvage.plan.disputes import Contents
 from kafka_salvage.plan.edges import Edges, read_edges
-from kafka_salvage.plan.endings import Endings
 from kafka_salvage.plan.incarnations import Incarnation, group, main_cluster
 from kafka_salvage.plan.ledger import Ledger
 from kafka_salvage.plan.leftovers import extra_branches, suspects, what_is_left
@@ -94,8 +93,7 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
     replica = lead.replica
     written = incarnation.main or nothing_live or _asked_for(incarnation, policy)
     pieces = _output(work, ledger)
-    endings = Endings(work.aborted, policy.decisions, replica.key)
-    labels = make_labels(work.timeline.pieces, ledger.raw, edges, endings)
+    labels = make_labels(work.timeline.pieces, ledger.raw, edges, work.endings())
     tiers = work.used + work.spare
     steps = steps_of(pieces, work.home, work.reason(pieces))
     branches: list[Branch] = []

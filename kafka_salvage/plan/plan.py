@@ -10,7 +10,7 @@ from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding, Verdict
-from kafka_salvage.scan.batches import I8, I64, BatchTable
+from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
 from kafka_salvage.scan.replica import Inventory, State
 
 
@@ -48,6 +48,10 @@ class TransactionLabels(Protocol):
 
     def lookup(self, batches: BatchTable) -> I8:
         """Code (index into `TRANSACTION_CODES`) per batch, from producer id and base offset."""
+        ...
+
+    def loads(self, batches: BatchTable) -> Bool:
+        """Per batch: a broker that loads the line as it is comes to the fate that `lookup` says."""
         ...
 
 

@@ -3,7 +3,9 @@
 The rule (section 9 of the contract): a marker closes only those data batches of its producer from which no hole
 separates it. A hole is a range whose batches are not there to be read; in it another marker may have stood. So a batch
 with a hole before its producer's next marker is `unknown`, and so is one that only a marker of a later producer epoch
-would close while batches of that later epoch stand between. No aborted record is ever called committed.
+would close while batches of that later epoch stand between. A COMMIT carries the epoch of its data or, from transaction
+version 2 on, the next one; any other commits nothing. What else decides is told in `endings`. No aborted record is ever
+called committed.
 """
 
 from __future__ import annotations
@@ -18,14 +20,12 @@ from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
-from kafka_salvage.scan.batches import I8, I16, I64, BatchTable
+from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
 
 CODE = {label: code for code, label in enumerate(TRANSACTION_CODES)}
 
 HOLES = frozenset({Status.AMBIGUOUS, Status.UNDECODABLE, Status.SUSPECT, Status.DIVERGENT, Status.LOST, Status.MISSING})
 """Statuses of offsets whose batches cannot be asked."""
-
-_FATE = {TXN_COMMIT: Transaction.COMMITTED, TXN_ABORT: Transaction.ABORTED}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,8 @@ class Labels:
         code: index into `TRANSACTION_CODES`.
         records: data records in the stretch.
         producer_epoch: of the stretch.
+        closed: the producer's next marker on the line ends it as the code says, so that a broker that loads the line
+            comes to the same fate.
     """
 
     producer_id: I64
@@ -45,7 +47,8 @@ class Labels:
     code: I8
     records: I64
     producer_epoch: I16
-    _by_producer: dict[int, I64] = field(default_factory=dict)
+    closed: Bool
+    _by_producer: dict[int, I64] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         order = np.argsort(self.producer_id, kind="stable")
@@ -57,8 +60,22 @@ class Labels:
     def lookup(self, batches: BatchTable) -> I8:
         """Code per batch: `none` for what is not transactional, `unknown` for what the line does not know."""
         codes = np.full(len(batches), CODE[Transaction.NONE], np.int8)
+        codes[batches.is_transactional & ~batches.is_control] = CODE[Transaction.UNKNOWN]
+        mine, rows = self._rows(batches)
+        codes[mine] = self.code[rows]
+        return codes
+
+    def loads(self, batches: BatchTable) -> Bool:
+        """Per batch: a broker that loads the whole line comes to the fate that `lookup` says."""
+        fine = np.asarray(~(batches.is_transactional & ~batches.is_control))
+        mine, rows = self._rows(batches)
+        fine[mine] = self.closed[rows]
+        return fine
+
+    def _rows(self, batches: BatchTable) -> tuple[I64, I64]:
+        """Transactional data batches that the line knows, and the row of each."""
         asked = np.flatnonzero(batches.is_transactional & ~batches.is_control)
-        codes[asked] = CODE[Transaction.UNKNOWN]
+        known_batches, known_rows = [asked[:0]], [asked[:0]]
         for producer in np.unique(batches.producer_id[asked]).tolist():
             rows = self._by_producer.get(producer)
             if rows is None:
@@ -68,8 +85,9 @@ class Labels:
             at = np.searchsorted(self.first_offset[rows], base, side="right") - 1
             found = rows[np.maximum(at, 0)]
             known = (at >= 0) & (base <= self.last_offset[found])
-            codes[mine[known]] = self.code[found[known]]
-        return codes
+            known_batches.append(mine[known])
+            known_rows.append(found[known])
+        return np.concatenate(known_batches), np.concatenate(known_rows)
 
     def totals(self) -> dict[Transaction, int]:
         """Data records per label, `none` excluded."""
@@ -87,22 +105,42 @@ class Labels:
         return int(self.first_offset[rows].min()), int(self.last_offset[rows].max()) + 1, int(self.records[rows].sum())
 
 
-class Witness(Protocol):
-    """Knows more of transactions than the markers of one line tell."""
-
-    def decide(self, labels: Labels) -> Labels:
-        """The same labels, with some that are open or unknown decided."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class Rows:
+    """Transactional stretches and markers of one line, in offset order.
+
+    Attributes:
+        kind: as in `TransactionTable`.
+        producer, epoch, first, last, records: of the stretch or marker.
+        hole: number of holes that begin at or below its first offset.
+        ended: row of the producer's next marker behind it, -1 when there is none; of no meaning for markers.
+    """
+
     kind: I8
     producer: I64
     epoch: I16
     first: I64
     last: I64
     records: I64
+    hole: I64
+    ended: I64
+
+    @property
+    def is_data(self) -> Bool:
+        """Which rows are data."""
+        return np.asarray(self.kind == TXN_DATA)
+
+    def of(self, producer: int) -> I64:
+        """Rows of one producer."""
+        return np.flatnonzero(self.producer == producer)
+
+
+class Witness(Protocol):
+    """Knows more of transactions than the markers of one line tell."""
+
+    def decide(self, rows: Rows, codes: I8) -> I8:
+        """The codes of the rows, with some of the data decided, or doubted."""
+        ...
 
 
 def make_labels(
@@ -116,42 +154,78 @@ def make_labels(
         edges: reads batches again where a piece begins or ends inside a stretch of one producer.
         witness: decides what the markers leave open.
     """
-    rows = _gather(pieces, edges)
-    holes = [span.offsets for span in ledger if span.status in HOLES]
-    starts = np.array([hole.start for hole in holes], np.int64)
-    stretch = np.searchsorted(starts, rows.first, side="right")
-    codes = np.full(len(rows.kind), CODE[Transaction.UNKNOWN], np.int8)
-    order = np.argsort(rows.producer, kind="stable")
-    for mine in np.split(order, np.flatnonzero(np.diff(rows.producer[order])) + 1):
-        _judge(rows, mine, stretch, len(holes), codes)
-    data = rows.kind == TXN_DATA
-    made = Labels(
-        rows.producer[data], rows.first[data], rows.last[data], codes[data], rows.records[data], rows.epoch[data]
+    holes = np.array([span.offsets.start for span in ledger if span.status in HOLES], np.int64)
+    rows = _gather(pieces, holes, edges)
+    codes = _judge(rows, len(holes))
+    if witness is not None:
+        codes = witness.decide(rows, codes)
+    data = np.flatnonzero(rows.is_data)
+    ends = np.where(rows.ended[data] < 0, TXN_DATA, rows.kind[rows.ended[data]]) if len(data) else rows.kind[:0]
+    wanted = np.select(
+        [codes[data] == CODE[Transaction.COMMITTED], codes[data] == CODE[Transaction.ABORTED]],
+        [TXN_COMMIT, TXN_ABORT],
+        -1,
     )
-    return made if witness is None else witness.decide(made)
+    return Labels(
+        producer_id=rows.producer[data],
+        first_offset=rows.first[data],
+        last_offset=rows.last[data],
+        code=codes[data],
+        records=rows.records[data],
+        producer_epoch=rows.epoch[data],
+        closed=np.asarray(wanted == ends),
+    )
 
 
-def _judge(rows: _Rows, mine: I64, stretch: I64, holes: int, codes: I8) -> None:
-    """Walks one producer's rows backwards, with the marker that comes next in mind."""
-    fate, marker_stretch, marker_epoch = Transaction.OPEN, holes, None
-    for row in mine[::-1].tolist():
-        kind = int(rows.kind[row])
-        if kind != TXN_DATA:
-            fate, marker_stretch, marker_epoch = _FATE[kind], int(stretch[row]), None
-            continue
-        epoch = int(rows.epoch[row])
-        if int(stretch[row]) != marker_stretch:
-            label = Transaction.UNKNOWN
-        elif marker_epoch is not None and epoch < marker_epoch and fate is not Transaction.ABORTED:
-            # a newer incarnation of the producer wrote behind it: its end was written before that, and is not there
-            label = Transaction.UNKNOWN
-        else:
-            label = fate
-        codes[row] = CODE[label]
-        marker_epoch = epoch if marker_epoch is None else max(marker_epoch, epoch)
+def _judge(rows: Rows, holes: int) -> I8:
+    """What the markers say of each data row; `none` for markers."""
+    codes = np.full(len(rows.kind), CODE[Transaction.NONE], np.int8)
+    data = np.flatnonzero(rows.is_data)
+    if not len(data):
+        return codes
+    end = rows.ended[data]
+    has_end = end >= 0
+    kind, epoch, hole = rows.kind[end], rows.epoch[data].astype(np.int64), rows.hole[data]
+    within = np.where(has_end, rows.hole[end] == hole, hole == holes)
+    # a newer incarnation of the producer wrote behind it: its end was written before that, and is not there
+    overtaken = epoch < _newest(rows.producer[data], end, epoch)
+    step = rows.epoch[end].astype(np.int64) - epoch
+    commit = has_end & (kind == TXN_COMMIT) & within & ~overtaken & ((step == 0) | (step == 1))
+    abort = has_end & (kind == TXN_ABORT) & within
+    codes[data] = np.select(
+        [commit, abort, ~has_end & within & ~overtaken],
+        [CODE[Transaction.COMMITTED], CODE[Transaction.ABORTED], CODE[Transaction.OPEN]],
+        CODE[Transaction.UNKNOWN],
+    )
+    return codes
 
 
-def _gather(pieces: Sequence[Piece], edges: Edges) -> _Rows:
+def _newest(producer: I64, end: I64, epoch: I64) -> I64:
+    """For each data row the highest epoch among those that the same marker (or none) follows."""
+    order = np.lexsort((end, producer))
+    heads = np.flatnonzero(np.concatenate(([True], (np.diff(producer[order]) != 0) | (np.diff(end[order]) != 0))))
+    sizes = np.diff(np.concatenate((heads, [len(order)])))
+    newest = np.empty(len(order), np.int64)
+    newest[order] = np.repeat(np.maximum.reduceat(epoch[order], heads), sizes)
+    return newest
+
+
+def _ends(kind: I8, producer: I64) -> I64:
+    """Row of each row's next marker of the same producer, -1 without."""
+    count = len(kind)
+    order = np.argsort(producer, kind="stable")
+    place = np.arange(count)
+    following = np.where(kind[order] != TXN_DATA, place, count)
+    following = np.minimum.accumulate(following[::-1])[::-1]
+    there = following < count
+    found = np.minimum(following, count - 1)
+    there &= producer[order][found] == producer[order]
+    ends = np.full(count, -1, np.int64)
+    ends[order] = np.where(there, order[found], -1)
+    return ends
+
+
+def _gather(pieces: Sequence[Piece], holes: I64, edges: Edges) -> Rows:
     """Rows of the segments' tables that lie in a piece, cut to it, in offset order."""
     of_segment: dict[int, list[Piece]] = {}
     for piece in pieces:
@@ -162,13 +236,17 @@ def _gather(pieces: Sequence[Piece], edges: Edges) -> _Rows:
         parts += _inside(group[0].segment.transactions, sorted(group, key=lambda piece: piece.first), edges)
     first = np.concatenate([part.first_offset for part in parts])
     order = np.argsort(first, kind="stable")
-    return _Rows(
-        kind=np.concatenate([part.kind for part in parts])[order],
-        producer=np.concatenate([part.producer_id for part in parts])[order],
+    kind = np.concatenate([part.kind for part in parts])[order]
+    producer = np.concatenate([part.producer_id for part in parts])[order]
+    return Rows(
+        kind=kind,
+        producer=producer,
         epoch=np.concatenate([part.producer_epoch for part in parts])[order],
         first=first[order],
         last=np.concatenate([part.last_offset for part in parts])[order],
         records=np.concatenate([part.records for part in parts])[order],
+        hole=np.searchsorted(holes, first[order], side="right"),
+        ended=_ends(kind, producer) if len(kind) else first[:0],
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from kafka_salvage.plan.cleaning import compaction_of
 from kafka_salvage.plan.disputes import Contents
 from kafka_salvage.plan.edges import Edges
-from kafka_salvage.plan.endings import Aborted, aborted_in
+from kafka_salvage.plan.endings import Endings, aborted_in, open_in_snapshots
 from kafka_salvage.plan.epochs import History, checkpoint_of, history_of, supported_epochs
 from kafka_salvage.plan.incarnations import Incarnation, Tier, leftover_tiers, tiers_of
 from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
@@ -115,11 +115,21 @@ class Work:
             ]
         return max(known, default=None)
 
-    def aborted(self) -> list[Aborted]:
-        """What the `.txnindex` files of all copies say."""
+    def endings(self) -> Endings:
+        """What is known of its transactions besides the markers on the line."""
+        copies, cuts = self.copies, [UNBOUNDED] * len(self.copies)
         if self.many is not None:
-            return aborted_in([strand.survey for strand in self.many.strands], self.many.lineage.cuts)
-        return aborted_in(self.copies, [UNBOUNDED] * len(self.copies))
+            copies, cuts = tuple(strand.survey for strand in self.many.strands), list(self.many.lineage.cuts)
+        first, following, _, _ = run_columns(self.timeline.pieces)
+        return Endings(
+            aborted=lambda: aborted_in(copies, cuts),
+            decisions=self.policy.decisions,
+            partition=self.lead.replica.key,
+            cluster_id=next((s.replica.cluster_id for s in self.copies if s.replica.cluster_id is not None), None),
+            any_cluster=self.policy.same_cluster,
+            given=(first, following),
+            snapshots=(lambda: open_in_snapshots(copies, cuts)) if self.compaction.compacted else None,
+        )
 
 
 def place(incarnation: Incarnation, policy: Policy, edges: Edges, contents: Contents) -> Work:

@@ -36,7 +36,7 @@ from kafka_salvage.regions.runs import (
     TransactionTable,
 )
 from kafka_salvage.regions.verdict import Verdict
-from kafka_salvage.scan.batches import I8, BatchTable
+from kafka_salvage.scan.batches import I8, BatchTable, Bool
 from kafka_salvage.scan.replica import EvidenceFile, Inventory, Replica, SegmentFile, SourceRoot, State
 from kafka_salvage.wire.filenames import FileKind, Suffix
 from tests.support.build import BatchInfo
@@ -52,6 +52,9 @@ class FakeReport:
         return {"schema": "kafka-salvage.report/1", "b": 2, "a": 1}
 
 
+_DECIDED = frozenset({Transaction.COMMITTED, Transaction.ABORTED})
+
+
 @dataclass(frozen=True)
 class FixedLabels:
     """Labels by base offset; what is not named is `none`."""
@@ -61,6 +64,10 @@ class FixedLabels:
     def lookup(self, batches: BatchTable) -> I8:
         labels = [self.by_offset.get(int(base), Transaction.NONE) for base in batches.base_offset]
         return np.array([TRANSACTION_CODES.index(label) for label in labels], np.int8)
+
+    def loads(self, batches: BatchTable) -> Bool:
+        data = batches.is_transactional & ~batches.is_control
+        return np.array([TRANSACTION_CODES[code] in _DECIDED for code in self.lookup(batches)]) | ~data
 
 
 @dataclass(frozen=True)
