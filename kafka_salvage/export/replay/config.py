@@ -90,10 +90,10 @@ class ClientSettings:
         """A client's configuration, secrets included: to be handed to it at once, and kept nowhere.
 
         Args:
-            **more: further settings; ``_`` in a name stands for ``.``. They win.
+            **more: further settings and callbacks (``…_cb``); ``_`` in another name stands for ``.``. They win.
         """
-        wanted = {name.replace("_", "."): value for name, value in more.items()}
-        return {"log_level": 0, **self._values, "bootstrap.servers": self.bootstrap, **wanted}
+        wanted = {name if name.endswith("_cb") else name.replace("_", "."): value for name, value in more.items()}
+        return {"log_level": "0", **self._values, "bootstrap.servers": self.bootstrap, **wanted}
 
     def scrubbed(self, text: object) -> str:
         """Somebody else's words without any secret of ours."""

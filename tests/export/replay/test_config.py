@@ -44,7 +44,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def test_without_a_file_only_the_address_is_known() -> None:
     settings = client_settings(None, "a:9092, b:9093")
-    assert settings.for_client() == {"bootstrap.servers": "a:9092,b:9093", "log_level": 0}
+    assert settings.for_client() == {"bootstrap.servers": "a:9092,b:9093", "log_level": "0"}
     assert settings.notes == ()
 
 
@@ -77,7 +77,7 @@ acks=all
         == {
             "bootstrap.servers": "127.0.0.1:9092",
             "group.id": "g",
-            "log_level": 0,
+            "log_level": "0",
             "sasl.mechanism": "SCRAM-SHA-512",
             "sasl.password": SECRET,
             "sasl.username": 'al"ice',
