@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
@@ -20,55 +18,24 @@ from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
 from kafka_salvage.export.verification import Verification, verify_rescue
 from kafka_salvage.integrity import listing
+from kafka_salvage.integrity.asking import Flags, learned_of, limits_of, make_policy, plan_of
 from kafka_salvage.integrity.comparison import Comparison, compare_plans
 from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
 from kafka_salvage.metadata.grouping import group_positions
-from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
+from kafka_salvage.metadata.learning import Learned
 from kafka_salvage.metadata.positions import GroupPositions
-from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import Plan
-from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
-from kafka_salvage.regions.known import Known
-from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
-from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
-from kafka_salvage.scan.replica import Inventory, Replica, Use, take_inventory
+from kafka_salvage.scan.replica import Inventory, take_inventory
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One PATH or several; a PATH may be ``NAME=PATH``."""
-
-
-class Flags(TypedDict, total=False):
-    """Choices that the verbs share; the names are those of the command line."""
-
-    topic: str | Sequence[str]
-    topic_regex: str | None
-    partition: int | None
-    from_offset: int | None
-    to_offset: int | None
-    from_datetime: dt.datetime | str | None
-    to_datetime: dt.datetime | str | None
-    internal: bool
-    include: Sequence[str]
-    prefer: str | None
-    same_cluster: bool
-    strict: bool
-    isolation: str
-    undecided: str
-    leader_epoch: int | None
-    topic_id: Mapping[str, str]
-    show_secrets: bool
-    jobs: int | None
-    memory: int
-    inflate_ratio: int
-    inflate_cap: int
-    progress: Progress | None
 
 
 def check(
@@ -102,7 +69,7 @@ def check(
     for output in (*outputs, *(() if state is None else (state,))):
         refuse_output(inventory, Path(output))
     with nullcontext() if state is None else Journal(Path(state), resume=resume) as journal:
-        return make_report(_plan_of(inventory, deep, flags, journal), "deep" if deep else "shallow")
+        return make_report(plan_of(inventory, deep, flags, journal), "deep" if deep else "shallow")
 
 
 def salvage(
@@ -141,7 +108,7 @@ def salvage(
         resume=resume,
         force=force,
         jobs=flags.get("jobs") or engine.default_jobs(),
-        limits=_limits(flags),
+        limits=limits_of(flags),
     )
     inventory = take_inventory(_listed(paths))
     refuse_destination(inventory, Path(out), options)
@@ -150,7 +117,7 @@ def salvage(
     progress = flags.get("progress") or Progress()
     with Stage(Path(out), resume=resume, jobs=options.jobs) as stage:
         progress.plan(outlook(inventory, options, stage))
-        plan = _plan_of(inventory, True, flags, stage.journal)
+        plan = plan_of(inventory, True, flags, stage.journal)
         return write_rescue(plan, make_report(plan, "deep"), Path(out), options, progress, stage)
 
 
@@ -160,7 +127,7 @@ def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
     Raises:
         RequestError: as in `check`.
     """
-    yield from plan_tables(_plan(paths, True, flags), _limits(flags))
+    yield from plan_tables(_plan(paths, True, flags), limits_of(flags))
 
 
 def groups(
@@ -187,10 +154,10 @@ def groups(
     policy = make_policy(flags)
 
     def survey(part: Inventory) -> Learned:
-        return _learned(inventory, part, False, policy, flags, None)
+        return learned_of(inventory, part, False, policy, flags, None)
 
     wanted = [group] if isinstance(group, str) else group
-    return group_positions(inventory, policy, survey, wanted, _limits(flags))
+    return group_positions(inventory, policy, survey, wanted, limits_of(flags))
 
 
 def compare(
@@ -216,8 +183,8 @@ def compare(
     for inventory in inventories:
         for output in outputs:
             refuse_output(inventory, Path(output))
-    one, other = (_plan_of(inventory, False, flags) for inventory in inventories)
-    return compare_plans(one, other, limits=_limits(flags), jobs=flags.get("jobs") or engine.default_jobs())
+    one, other = (plan_of(inventory, False, flags) for inventory in inventories)
+    return compare_plans(one, other, limits=limits_of(flags), jobs=flags.get("jobs") or engine.default_jobs())
 
 
 def verify(
@@ -279,101 +246,4 @@ def _listed(paths: Paths) -> list[str]:
 
 
 def _plan(paths: Paths, deep: bool, flags: Flags) -> Plan:
-    return _plan_of(take_inventory(_listed(paths)), deep, flags)
-
-
-def _plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | None = None) -> Plan:
-    policy = make_policy(flags)
-    names = {s.name for s in inventory.sources} | {each.id for s in inventory.sources for each in s.log_dirs}
-    if policy.prefer is not None and policy.prefer not in names:
-        raise RequestError(
-            f"--prefer {policy.prefer}: no source has this name",
-            advice=f"The names are: {', '.join(sorted(names))}. Give one with NAME=PATH.",
-        )
-    selected = _selected(inventory, policy.selection)
-    learned = _learned(inventory, selected, deep, policy, flags, journal)
-    return make_plan(selected, learned.surveys, learned.informed(policy))
-
-
-def _limits(flags: Flags) -> Limits:
-    memory = flags.get("memory", 512 << 20)
-    return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
-
-
-def _learned(
-    inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags, journal: Journal | None
-) -> Learned:
-    """Surveys, Kafka's own topics first: what they say helps to judge the others."""
-    jobs = flags.get("jobs") or engine.default_jobs()
-    inside = max(1, jobs // max(1, len(selected.replicas)))
-    options = SurveyOptions(deep=deep, limits=_limits(flags), strict=policy.strict, jobs=inside)
-    progress = flags.get("progress") or Progress()
-    asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
-    progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
-    watch = Watch(progress, None if journal is None else Known(journal))
-
-    def survey(replica: Replica, options: SurveyOptions) -> ReplicaSurvey:
-        return survey_replica(replica, options, judge=watch)
-
-    return learn(inventory, selected, options, survey, jobs)
-
-
-def _selected(inventory: Inventory, selection: Selection) -> Inventory:
-    """The inventory without the partitions that are not asked for; their files stay listed, as ignored."""
-    wanted = tuple(r for r in inventory.replicas if selection.wants(r.topic, r.partition))
-    if len(wanted) == len(inventory.replicas):
-        return inventory
-    if not wanted:
-        raise RequestError(
-            "no partition under the sources matches the filters",
-            advice="Run check without --topic, --topic-regex and --partition to see what is there.",
-        )
-    kept = {f.real for r in wanted for f in r.files}
-    dropped = {f.real for r in inventory.replicas for f in r.files} - kept
-    files = tuple(
-        replace(f, use=Use.IGNORED, reason="not selected") if f.real in dropped and f.use is Use.READ else f
-        for f in inventory.files
-    )
-    return replace(inventory, replicas=wanted, files=files)
-
-
-def _milliseconds(moment: dt.datetime | str | None) -> int | None:
-    if moment is None:
-        return None
-    at = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
-    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
-
-
-def make_policy(flags: Flags) -> Policy:
-    """The choices as one value.
-
-    Raises:
-        RequestError: a value is none of those allowed.
-    """
-    topic = flags.get("topic", ())
-    selection = Selection(
-        topics=frozenset([topic] if isinstance(topic, str) else topic),
-        topic_regex=flags.get("topic_regex"),
-        partition=flags.get("partition"),
-        from_offset=flags.get("from_offset"),
-        to_offset=flags.get("to_offset"),
-        from_timestamp=_milliseconds(flags.get("from_datetime")),
-        to_timestamp=_milliseconds(flags.get("to_datetime")),
-        internal=flags.get("internal", False),
-    )
-    try:
-        return Policy(
-            selection=selection,
-            include=frozenset(Include(name) for name in flags.get("include", ())),
-            isolation=Isolation(flags.get("isolation", "read_uncommitted")),
-            undecided=Undecided(flags.get("undecided", "withhold")),
-            prefer=flags.get("prefer"),
-            same_cluster=flags.get("same_cluster", False),
-            strict=flags.get("strict", False),
-            leader_epoch=flags.get("leader_epoch"),
-            topic_ids=dict(flags.get("topic_id", {})),
-            show_secrets=flags.get("show_secrets", False),
-        )
-    except ValueError as error:
-        raise RequestError(str(error)) from error
+    return plan_of(take_inventory(_listed(paths)), deep, flags)

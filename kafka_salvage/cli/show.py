@@ -52,8 +52,9 @@ def show(
     """
     from kafka_salvage import api
     from kafka_salvage.integrity import listing
+    from kafka_salvage.integrity.asking import make_policy
 
-    selection = api.make_policy(flags).selection  # type: ignore[arg-type] # click gives what Flags names
+    selection = make_policy(flags).selection  # type: ignore[arg-type] # click gives what Flags names
     listed = listing.show_lines if as_json else api.show
     code = exits.Exit.INTACT
     lines: Callable[[Row], Iterator[str]] = _json_line if as_json else _text_lines

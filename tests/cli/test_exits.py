@@ -54,7 +54,7 @@ def test_a_bug_names_stage_and_place_and_asks_for_a_report(
         raise InvariantError("3 is not 4", stage="regions.map", where=(5, 9))
 
     root = clean(tmp_path / "b")
-    monkeypatch.setattr("kafka_salvage.api.make_plan", broken)
+    monkeypatch.setattr("kafka_salvage.integrity.asking.make_plan", broken)
     assert run(["check", str(root)]) == 70
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "This is a bug in kafka_salvage: InvariantError: 3 is not 4"

@@ -105,7 +105,8 @@ class Target:
         self._refusal: type[Exception] = KafkaException
         self._complaints: list[tuple[str, str]] = []
         try:
-            self._admin: Any = AdminClient({**settings.for_client(), "error_cb": self._complain})
+            own: dict[str, Any] = {**settings.for_client(), "error_cb": self._complain}
+            self._admin: Any = AdminClient(own)
         except (KafkaException, ValueError, TypeError) as error:
             said = settings.scrubbed(_words(error))  # the chain is cut: a traceback might hold a secret
             raise DestinationError(f"these settings cannot be used: {said}", target=self.address) from None

@@ -1,0 +1,153 @@
+"""Asked: what the flags of a verb come to: a policy, bounds, and the plan over an inventory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+from kafka_salvage import engine
+from kafka_salvage.errors import RequestError
+from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
+from kafka_salvage.plan.merge import make_plan
+from kafka_salvage.plan.plan import Plan
+from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
+from kafka_salvage.progress import Progress
+from kafka_salvage.regions.journal import Journal
+from kafka_salvage.regions.known import Known
+from kafka_salvage.regions.runs import ReplicaSurvey
+from kafka_salvage.regions.survey import SurveyOptions, survey_replica
+from kafka_salvage.regions.watching import Watch
+from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.replica import Inventory, Replica, Use
+
+
+class Flags(TypedDict, total=False):
+    """Choices that the verbs share; the names are those of the command line."""
+
+    topic: str | Sequence[str]
+    topic_regex: str | None
+    partition: int | None
+    from_offset: int | None
+    to_offset: int | None
+    from_datetime: dt.datetime | str | None
+    to_datetime: dt.datetime | str | None
+    internal: bool
+    include: Sequence[str]
+    prefer: str | None
+    same_cluster: bool
+    strict: bool
+    isolation: str
+    undecided: str
+    leader_epoch: int | None
+    topic_id: Mapping[str, str]
+    show_secrets: bool
+    jobs: int | None
+    memory: int
+    inflate_ratio: int
+    inflate_cap: int
+    progress: Progress | None
+
+
+def plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | None = None) -> Plan:
+    """The plan over an inventory.
+
+    Raises:
+        RequestError: a flag makes no sense, names no source, or selects nothing.
+    """
+    policy = make_policy(flags)
+    names = {s.name for s in inventory.sources} | {each.id for s in inventory.sources for each in s.log_dirs}
+    if policy.prefer is not None and policy.prefer not in names:
+        raise RequestError(
+            f"--prefer {policy.prefer}: no source has this name",
+            advice=f"The names are: {', '.join(sorted(names))}. Give one with NAME=PATH.",
+        )
+    selected = _selected(inventory, policy.selection)
+    learned = learned_of(inventory, selected, deep, policy, flags, journal)
+    return make_plan(selected, learned.surveys, learned.informed(policy))
+
+
+def limits_of(flags: Flags) -> Limits:
+    """Bounds of decompression."""
+    memory = flags.get("memory", 512 << 20)
+    return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
+
+
+def learned_of(
+    inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags, journal: Journal | None
+) -> Learned:
+    """Surveys, Kafka's own topics first: what they say helps to judge the others."""
+    jobs = flags.get("jobs") or engine.default_jobs()
+    inside = max(1, jobs // max(1, len(selected.replicas)))
+    options = SurveyOptions(deep=deep, limits=limits_of(flags), strict=policy.strict, jobs=inside)
+    progress = flags.get("progress") or Progress()
+    asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
+    progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
+    watch = Watch(progress, None if journal is None else Known(journal))
+
+    def survey(replica: Replica, options: SurveyOptions) -> ReplicaSurvey:
+        return survey_replica(replica, options, judge=watch)
+
+    return learn(inventory, selected, options, survey, jobs)
+
+
+def _selected(inventory: Inventory, selection: Selection) -> Inventory:
+    """The inventory without the partitions that are not asked for; their files stay listed, as ignored."""
+    wanted = tuple(r for r in inventory.replicas if selection.wants(r.topic, r.partition))
+    if len(wanted) == len(inventory.replicas):
+        return inventory
+    if not wanted:
+        raise RequestError(
+            "no partition under the sources matches the filters",
+            advice="Run check without --topic, --topic-regex and --partition to see what is there.",
+        )
+    kept = {f.real for r in wanted for f in r.files}
+    dropped = {f.real for r in inventory.replicas for f in r.files} - kept
+    files = tuple(
+        replace(f, use=Use.IGNORED, reason="not selected") if f.real in dropped and f.use is Use.READ else f
+        for f in inventory.files
+    )
+    return replace(inventory, replicas=wanted, files=files)
+
+
+def _milliseconds(moment: dt.datetime | str | None) -> int | None:
+    if moment is None:
+        return None
+    at = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
+
+
+def make_policy(flags: Flags) -> Policy:
+    """The choices as one value.
+
+    Raises:
+        RequestError: a value is none of those allowed.
+    """
+    topic = flags.get("topic", ())
+    selection = Selection(
+        topics=frozenset([topic] if isinstance(topic, str) else topic),
+        topic_regex=flags.get("topic_regex"),
+        partition=flags.get("partition"),
+        from_offset=flags.get("from_offset"),
+        to_offset=flags.get("to_offset"),
+        from_timestamp=_milliseconds(flags.get("from_datetime")),
+        to_timestamp=_milliseconds(flags.get("to_datetime")),
+        internal=flags.get("internal", False),
+    )
+    try:
+        return Policy(
+            selection=selection,
+            include=frozenset(Include(name) for name in flags.get("include", ())),
+            isolation=Isolation(flags.get("isolation", "read_uncommitted")),
+            undecided=Undecided(flags.get("undecided", "withhold")),
+            prefer=flags.get("prefer"),
+            same_cluster=flags.get("same_cluster", False),
+            strict=flags.get("strict", False),
+            leader_epoch=flags.get("leader_epoch"),
+            topic_ids=dict(flags.get("topic_id", {})),
+            show_secrets=flags.get("show_secrets", False),
+        )
+    except ValueError as error:
+        raise RequestError(str(error)) from error
