@@ -8,13 +8,12 @@ otherwise the walk goes on by itself. A folded walk gives the same rows wherever
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
-from kafka_salvage import engine
 from kafka_salvage.scan.batches import I64
+from kafka_salvage.scan.parts import Parts
 from kafka_salvage.scan.resync import Sanity, find_candidates
 from kafka_salvage.scan.running import RangeCrc
 from kafka_salvage.scan.walk import Fold, WalkBlock, walk_folded
@@ -59,7 +58,7 @@ class Ahead:
         self._marks = marks
         self._part = part
         self.notes = _new_notes(len(marks)) if notes else None
-        self._flights: dict[int, Future[_Part]] = {}
+        self._parts = Parts(self._guess, -(-source.size // part), MOST_AHEAD)
 
     def walk(self, position: int) -> Iterator[WalkBlock]:
         """The folded walk from ``position`` to its end; its first batch is a row by itself."""
@@ -68,7 +67,7 @@ class Ahead:
             number = position // self._part
             blocks = self._guessed(number, position) if not alone else None
             if blocks is None:
-                self._send(number + 1)
+                self._parts.begin(number + 1)
                 blocks = self._walked(position, (number + 1) * self._part, alone, self._noted(position, number))
             for block in blocks:
                 if len(block.batches):
@@ -80,8 +79,7 @@ class Ahead:
 
     def close(self) -> None:
         """Waits for what is under way."""
-        engine.settle(self._flights.values())
-        self._flights.clear()
+        self._parts.close()
 
     def _walked(self, position: int, until: int, alone: bool, notes: Notes | None) -> Iterator[WalkBlock]:
         return walk_folded(self._source, position, Fold(self._marks[self._range(position, until)], alone, until, notes))
@@ -98,32 +96,10 @@ class Ahead:
         these = self._range(position, (number + 1) * self._part)
         return self.notes[0][these], self.notes[1][these]
 
-    def _send(self, number: int) -> None:
-        """Gives the next parts to threads that have nothing to do."""
-        for old in [n for n in self._flights if n < number - 1]:
-            engine.settle([self._flights.pop(old)])
-        last = min(number + MOST_AHEAD, -(-self._source.size // self._part))
-        for ahead in range(number, last):
-            if ahead not in self._flights:
-                future = engine.aside(self._guess, ahead)
-                if future is None:
-                    return
-                self._flights[ahead] = future
-
     def _guessed(self, number: int, position: int) -> Iterator[WalkBlock] | None:
         """The blocks of a part that an idle thread has walked, if it began where the walk has arrived."""
-        future = self._flights.get(number)
-        if future is None:
-            return None
-        ahead = number + 1
-        while not future.done() and ahead < number + MOST_AHEAD and ahead * self._part < self._source.size:
-            if ahead not in self._flights:  # rather than wait
-                self._flights[ahead] = engine.done_here(self._guess, ahead)
-            ahead += 1
-        self._send(number + 1)
-        found = future.result()
-        del self._flights[number]
-        if found.start != position:
+        found = self._parts.result(number)
+        if found is None or found.start != position:
             return None
         for taken, notes in zip(self._noted(position, number) or (), found.notes or (), strict=True):
             taken[:] = notes
