@@ -13,6 +13,7 @@ import numpy as np
 from kafka_salvage.export.digest import Digest, Wait
 from kafka_salvage.export.receipt import WrittenFile
 from kafka_salvage.export.refusals import destination_error
+from kafka_salvage.export.writeback import Writeback
 from kafka_salvage.source.source import U8
 
 BUFFER = 1 << 18
@@ -74,6 +75,7 @@ class StagedFile:
             if begun:
                 self._file.truncate(self.size)
                 self._file.seek(self.size)
+            self._writeback = Writeback(self._file.fileno(), self.size)
         except OSError as error:
             raise destination_error(path, error) from error
 
@@ -101,6 +103,8 @@ class StagedFile:
             self.abort()
             raise destination_error(self.path, error) from error
         self.size += len(view)
+        if not self._sparse:
+            self._writeback.grown(self.size)
         return wait
 
     def write_sparse(self, data: U8) -> None:
@@ -142,6 +146,7 @@ class StagedFile:
         if self._sparse:
             self._file.truncate(self.size)
         self._file.flush()
+        self._writeback.over(self.size)
 
     def finish(
         self, *, records: int = 0, batches: int = 0, then: Callable[[WrittenFile], None] | None = None
