@@ -58,7 +58,7 @@ def test_a_bug_names_stage_and_place_and_asks_for_a_report(
     assert run(["check", str(root)]) == 70
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "This is a bug in kafka_salvage: InvariantError: 3 is not 4"
-    assert said[1].startswith("  place: api.py:")
+    assert said[1].startswith("  place: integrity/asking.py:")
     assert said[2:] == [
         "  stage: regions.map, bytes 5..9",
         "  please report it with the command line and this text; -vv shows the whole traceback",
