@@ -1,0 +1,220 @@
+"""GroupCommit: positions of groups in a cluster, looked at first and committed when told to.
+
+Strategy: a group whose members are at work is refused, since Kafka would refuse it or its members would commit over it. A
+position that a group already has and that is another one stays, unless it is forced: the group may have gone on since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.export.replay.failures import failure
+from kafka_salvage.export.replay.positions import NewPosition, NewPositions
+from kafka_salvage.export.replay.target import Target
+
+_IDLE = frozenset({"EMPTY", "DEAD", "UNKNOWN"})
+_ABSENT = frozenset({"GROUP_ID_NOT_FOUND"})
+_BUSY = frozenset(
+    {"UNKNOWN_MEMBER_ID", "NON_EMPTY_GROUP", "REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH"}
+)
+_SOME = 200
+"""Groups that are asked about at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLine:
+    """One position on its way.
+
+    Attributes:
+        position: where the group should go on.
+        present: where it stands in the cluster now; None when it has no position there.
+    """
+
+    position: NewPosition
+    present: int | None
+
+    @property
+    def done(self) -> bool:
+        """The group stands there already."""
+        return self.present == self.position.new_offset
+
+    @property
+    def differs(self) -> bool:
+        """The group stands elsewhere."""
+        return self.present is not None and not self.done
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self.position.to_dict(), "present": self.present}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCommit:
+    """What committing would do, or did.
+
+    Attributes:
+        positions: all of them, those without a place too.
+        lines: those with a place, sorted.
+        active: group -> its state, of groups with members; nothing of them is committed.
+        executed: whether it was done.
+        forced: positions that differ are committed too.
+    """
+
+    positions: NewPositions
+    lines: tuple[GroupLine, ...]
+    active: dict[str, str]
+    executed: bool = False
+    forced: bool = False
+
+    @property
+    def wanted(self) -> tuple[GroupLine, ...]:
+        """Lines that are committed."""
+        return tuple(
+            line
+            for line in self.lines
+            if line.position.group not in self.active and not line.done and (self.forced or not line.differs)
+        )
+
+    @property
+    def kept(self) -> tuple[GroupLine, ...]:
+        """Lines whose groups stand elsewhere and stay there."""
+        return tuple(line for line in self.lines if line.differs and not self.forced)
+
+    @property
+    def exit_code(self) -> int:
+        """As that of the positions."""
+        return self.positions.exit_code
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": "kafka-salvage.group-commit/1",
+            "executed": self.executed,
+            "active": dict(sorted(self.active.items())),
+            "positions": [line.to_dict() for line in self.lines],
+            "without_place": [p.to_dict() for p in self.positions.positions if p.new_offset is None],
+        }
+
+
+class GroupTarget(Target):
+    """The cluster that groups go on in; arguments as those of `Target`."""
+
+    def look(self, positions: NewPositions, *, forced: bool = False) -> GroupCommit:
+        """What committing these would do.
+
+        Raises:
+            RequestError: the cluster is another one than the offset map is for.
+            DestinationError: it cannot be reached, or refuses.
+        """
+        here = self._patiently(lambda: self._admin.list_topics(timeout=2), "reading the topics")
+        if positions.cluster is not None and here.cluster_id not in (None, positions.cluster):
+            raise RequestError(
+                f"the offset map is of cluster {positions.cluster}, and {self.address} is cluster {here.cluster_id}",
+                advice="Give the map of the replay into this cluster.",
+            )
+        for each in positions.placed:
+            topic = here.topics.get(each.new_topic)
+            if topic is None or each.new_partition not in topic.partitions:
+                raise DestinationError(
+                    f"{each.new_topic}-{each.new_partition} is not in the cluster at {self.address}",
+                    target=self.address,
+                    advice="Replay into it first, or give the map of the replay into this cluster.",
+                )
+        groups = sorted({p.group for p in positions.placed})
+        present: dict[tuple[str, str, int], int] = {}
+        for group in groups:
+            present.update(self._present(group))
+        lines = tuple(
+            GroupLine(p, present.get((p.group, p.new_topic or "", p.new_partition or 0))) for p in positions.placed
+        )
+        return GroupCommit(positions, lines, self._active(groups), forced=forced)
+
+    def _active(self, groups: list[str]) -> dict[str, str]:
+        """Groups with members, each with its state."""
+        found: dict[str, str] = {}
+        for at in range(0, len(groups), _SOME):
+            futures = self._admin.describe_consumer_groups(groups[at : at + _SOME], request_timeout=self._wait)
+            for group, future in futures.items():
+                told = self._answer(future, f"describing group {group}")
+                state = "UNKNOWN" if told is None else str(told.state.name)
+                if state not in _IDLE:
+                    found[group] = state.lower().replace("_", " ")
+        return found
+
+    def _present(self, group: str) -> dict[tuple[str, str, int], int]:
+        from confluent_kafka import ConsumerGroupTopicPartitions
+
+        asked = [ConsumerGroupTopicPartitions(group)]
+        futures = self._admin.list_consumer_group_offsets(asked, request_timeout=self._wait)
+        told = self._answer(futures[group], f"reading the positions of group {group}")
+        if told is None:
+            return {}
+        return {(group, each.topic, each.partition): each.offset for each in told.topic_partitions if each.offset >= 0}
+
+    def _answer(self, future: Any, doing: str) -> Any:
+        """An answer; None for a group that is not there."""
+        try:
+            return future.result(self._wait + 5)
+        except self._refusal as error:
+            found: Any = error.args[0] if error.args else None
+            if found is not None and str(found.name()) in _ABSENT:
+                return None
+            raise self.failure(found, doing) from None
+        except TimeoutError:
+            raise failure("_TIMED_OUT", "", self.address, doing) from None
+
+    def commit(self, shown: GroupCommit) -> GroupCommit:
+        """Commits what `look` found, group by group.
+
+        Raises:
+            DestinationError: a group is active, or the cluster refuses.
+        """
+        if shown.active:
+            raise _active(shown.active)
+        by_group: dict[str, list[NewPosition]] = {}
+        for line in shown.wanted:
+            by_group.setdefault(line.position.group, []).append(line.position)
+        for group, positions in sorted(by_group.items()):
+            self._commit(group, positions)
+        lines = tuple(
+            GroupLine(line.position, line.position.new_offset) if line in shown.wanted else line for line in shown.lines
+        )
+        return GroupCommit(shown.positions, lines, {}, executed=True, forced=shown.forced)
+
+    def _commit(self, group: str, positions: Iterable[NewPosition]) -> None:
+        from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+        listed = [
+            TopicPartition(p.new_topic or "", p.new_partition or 0, p.new_offset or 0, p.metadata) for p in positions
+        ]
+        asked = [ConsumerGroupTopicPartitions(group, listed)]
+        doing = f"committing the positions of group {group}"
+        try:
+            futures = self._admin.alter_consumer_group_offsets(asked, request_timeout=self._wait)
+            answer = futures[group].result(self._wait + 5)
+        except self._refusal as error:
+            found: Any = error.args[0] if error.args else None
+            if found is not None and str(found.name()) in _BUSY:
+                raise _active({group: "active"}) from None
+            raise self.failure(found, doing) from None
+        except TimeoutError:
+            raise failure("_TIMED_OUT", "", self.address, doing) from None
+        for each in answer.topic_partitions:
+            if each.error is not None:
+                if str(each.error.name()) in _BUSY:
+                    raise _active({group: "active"})
+                raise self.failure(each.error, f"{doing} in {each.topic}-{each.partition}")
+
+
+def _active(groups: dict[str, str]) -> DestinationError:
+    names = ", ".join(sorted(groups)[:5]) + (f" and {len(groups) - 5} more" if len(groups) > 5 else "")
+    one = len(groups) == 1
+    return DestinationError(
+        f"{'group' if one else 'groups'} {names} {'has' if one else 'have'} members at work: nothing was committed for "
+        f"{'it' if one else 'them'}",
+        causes=("Consumers of the group are running against the new cluster.",),
+        advice="Stop every consumer of the group, wait until its session is over, and run the same command again.",
+    )
