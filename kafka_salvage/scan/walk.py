@@ -146,20 +146,22 @@ class _Walk:
 
     def blocks(self) -> Iterator[WalkBlock]:
         """Runs the kernel until the walk ends; looks at what was unreadable after each block."""
-        from kafka_salvage.vector import framing, headers, pointers  # Numba is loaded by those who walk only
+        from kafka_salvage.vector import framing, headers  # Numba is loaded by those who walk only
+        from kafka_salvage.vector.arena import lease
+        from kafka_salvage.vector.pointers import address_of
 
         place, outcomes = framing.State, framing.Outcome
-        area = pointers.aligned_buffer(2 * self._window)
+        area, start = lease(2 * self._window)
         state = np.zeros(framing.STATE_SIZE, np.int64)
         state[[place.POSITION, place.FROM, place.FILLED]] = self._start
         state[[place.STOP, place.UNTIL]] = self._stop
         counts = self._prepare(state, place)
-        where = pointers.address_of(area), self._window, pointers.address_of(state)
+        where = start, self._window, address_of(state)
         descriptor = self._source.fileno()
         follow = framing.follow_usual
         while True:
-            memory = headers.new_block(self._rows)
-            block = pointers.address_of(memory), self._rows
+            memory, first = lease(self._rows * headers.ROW_BYTES)
+            block = first, self._rows
             state[place.ROWS] = 0
             while True:
                 outcome = follow(descriptor, *where, *block)
