@@ -9,7 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafka_salvage.api import check, compare, groups, open_segment, records, salvage, show, verify
+    from kafka_salvage.api import (
+        check,
+        compare,
+        groups,
+        new_positions,
+        open_segment,
+        read_offset_map,
+        records,
+        salvage,
+        show,
+        verify,
+    )
     from kafka_salvage.errors import (
         DestinationError,
         InvariantError,
@@ -20,6 +31,8 @@ if TYPE_CHECKING:
     )
     from kafka_salvage.export.arrow_columns import to_arrow
     from kafka_salvage.export.receipt import Receipt
+    from kafka_salvage.export.replay.offset_map import OffsetMap
+    from kafka_salvage.export.replay.positions import NewPositions
     from kafka_salvage.export.verification import Verification
     from kafka_salvage.integrity.comparison import Comparison
     from kafka_salvage.integrity.report import IntegrityReport
@@ -37,6 +50,8 @@ _HOMES = {
     "IntegrityReport": "kafka_salvage.integrity.report",
     "InvariantError": "kafka_salvage.errors",
     "MissingExtraError": "kafka_salvage.errors",
+    "NewPositions": "kafka_salvage.export.replay.positions",
+    "OffsetMap": "kafka_salvage.export.replay.offset_map",
     "Receipt": "kafka_salvage.export.receipt",
     "RecordTable": "kafka_salvage.scan.records",
     "RequestError": "kafka_salvage.errors",
@@ -46,7 +61,9 @@ _HOMES = {
     "check": "kafka_salvage.api",
     "compare": "kafka_salvage.api",
     "groups": "kafka_salvage.api",
+    "new_positions": "kafka_salvage.api",
     "open_segment": "kafka_salvage.api",
+    "read_offset_map": "kafka_salvage.api",
     "records": "kafka_salvage.api",
     "salvage": "kafka_salvage.api",
     "show": "kafka_salvage.api",
@@ -62,6 +79,8 @@ __all__ = [
     "IntegrityReport",
     "InvariantError",
     "MissingExtraError",
+    "NewPositions",
+    "OffsetMap",
     "Receipt",
     "RecordTable",
     "RequestError",
@@ -71,7 +90,9 @@ __all__ = [
     "check",
     "compare",
     "groups",
+    "new_positions",
     "open_segment",
+    "read_offset_map",
     "records",
     "salvage",
     "show",

@@ -14,6 +14,9 @@ from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.estimate import outlook
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Receipt
+from kafka_salvage.export.replay.map_file import read_map
+from kafka_salvage.export.replay.offset_map import OffsetMap
+from kafka_salvage.export.replay.positions import NewPositions, translated
 from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
 from kafka_salvage.export.verification import Verification, verify_rescue
@@ -158,6 +161,27 @@ def groups(
 
     wanted = [group] if isinstance(group, str) else group
     return group_positions(inventory, policy, survey, wanted, limits_of(flags))
+
+
+def read_offset_map(path: str | os.PathLike[str]) -> OffsetMap:
+    """The offset map that a replay wrote: old offsets to new ones, in runs.
+
+    Raises:
+        RequestError: this is no offset map, or not a whole one.
+        SourceError: it cannot be read.
+        MissingExtraError: it is Parquet, and pyarrow is not installed.
+    """
+    return read_map(Path(path))
+
+
+def new_positions(found: GroupPositions, offset_map: OffsetMap) -> NewPositions:
+    """Positions of groups in the cluster that records were replayed to: those of the same records.
+
+    Args:
+        found: what `groups` gave.
+        offset_map: what `read_offset_map` gave.
+    """
+    return translated(found, offset_map)
 
 
 def compare(

@@ -8,8 +8,8 @@ import kafka_salvage
 
 NAMES = [
     "BatchTable", "Comparison", "DestinationError", "GroupPositions", "IntegrityReport", "InvariantError", "MissingExtraError",
-    "Receipt", "RecordTable", "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups", "open_segment",
-    "records", "salvage", "show", "to_arrow", "verify",
+    "NewPositions", "OffsetMap", "Receipt", "RecordTable", "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups",
+    "new_positions", "open_segment", "read_offset_map", "records", "salvage", "show", "to_arrow", "verify",
 ]  # fmt: skip
 
 

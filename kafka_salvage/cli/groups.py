@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kafka_salvage.cli import aside, exits, options, progress
+from kafka_salvage.cli import aside, exits, new_positions, options, progress
 
 if TYPE_CHECKING:
+    from kafka_salvage.export.replay.positions import NewPositions
     from kafka_salvage.metadata.positions import GroupPositions, Position
 
 _HEAD = ("Topic", "Partition", "Position", "Committed", "Certainty")
@@ -39,11 +40,18 @@ _HEAD = ("Topic", "Partition", "Position", "Committed", "Certainty")
     callback=options.output_file,
     help="Write everything that is known as JSON; - is stdout, instead of the text.",
 )
+@click.option(
+    "--offset-map",
+    metavar="MAP",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Positions in the cluster that a replay went to: its offset map.",
+)
 @options.running
 def command(
     paths: tuple[str, ...],
     csv_file: str | None,
     json_file: str | None,
+    offset_map: str | None,
     metrics: str | None,
     log_json: bool,
     quiet: bool,
@@ -56,6 +64,8 @@ def command(
     above the end to the end. Positions whose latest commit may be lost are marked. The CSV resets the groups of a new
     cluster: kafka-consumer-groups --reset-offsets --group G --from-file FILE --execute.
 
+    With --offset-map the positions are those of the same records in the cluster that they were replayed to.
+
     Exit codes: 0 all positions are certain and none was moved, 3 some may be newer or were moved because records are
     lost, 6 damage that took none of them, 2 usage.
     """
@@ -67,7 +77,9 @@ def command(
 
     outputs = [Path(name) for name in (csv_file, json_file, metrics) if name is not None and name != "-"]
     with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "groups") as display:
-        found = api.groups(paths, outputs=outputs, progress=display, **flags)
+        runs = None if offset_map is None else api.read_offset_map(offset_map)
+        recovered = api.groups(paths, outputs=outputs, progress=display, **flags)
+        found: GroupPositions | NewPositions = recovered if runs is None else api.new_positions(recovered, runs)
         display.outcome(found.exit_code)
     for name, content in ((csv_file, found.to_csv()), (json_file, _json(found))):
         if name == "-":
@@ -75,12 +87,12 @@ def command(
         elif name is not None:
             write_text(Path(name), content)
     if "-" not in (csv_file, json_file):
-        for line in _lines(found):
+        for line in _lines(recovered) if found is recovered else new_positions.lines(cast("NewPositions", found)):
             click.echo(line)
     return found.exit_code
 
 
-def _json(found: GroupPositions) -> str:
+def _json(found: GroupPositions | NewPositions) -> str:
     return json.dumps(found.to_dict(), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
