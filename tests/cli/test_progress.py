@@ -345,7 +345,7 @@ def test_a_check_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytes
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("kafka_salvage.api.make_plan", interrupted)
+        patch.setattr("kafka_salvage.integrity.asking.make_plan", interrupted)
         assert run(["check", str(root), "--state", str(state)]) == 130
     again = ks("check", root, "--state", state)
     assert again.returncode == 2
