@@ -106,8 +106,8 @@ def test_an_interrupt_anywhere_is_130(tmp_path: Path, capsys: Caught, monkeypatc
     root = clean(tmp_path / "b")
     for place in ("take_inventory", "make_plan", "make_report", "survey_replica"):
         with monkeypatch.context() as patch:
-        module = "integrity.asking" if place == "make_plan" else "api"
-        patch.setattr(f"kafka_salvage.{module}.{place}", interrupted)
+            module = "integrity.asking" if place in ("make_plan", "survey_replica") else "api"
+            patch.setattr(f"kafka_salvage.{module}.{place}", interrupted)
             assert run(["check", str(root)]) == 130
             assert run(["salvage", str(root), "--out", str(tmp_path / "out" / place)]) == 130
         said = capsys.readouterr()
