@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from kafka_salvage.export.replay.offset_map import Runs
+from kafka_salvage.export.replay.supply import at_epoch, timeless
 from kafka_salvage.scan.batches import I64, Bool
-from kafka_salvage.scan.records import NO_TIMESTAMP_TYPE, RecordTable
+from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.source.source import U8
 from kafka_salvage.vector.gather import gather
 
 SHOWN = 20
 """Most differences of a partition that are named; all are counted."""
-SENT = frozenset({"none", "committed"})
-"""Labels of records that every replay sends."""
+
+Part = tuple[RecordTable, Bool]
+"""Records of a rescue, and which of them every replay sends (those outside of transactions, and committed ones)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +82,24 @@ class Counts:
         return {**{name: getattr(self, name) for name in names}, "differences": shown}
 
 
-def _labels_sent(table: RecordTable) -> Bool:
-    """Which records every replay sends; all where nobody labelled them."""
-    origin = table.origin
-    if origin is None:
-        return np.ones(len(table), np.bool_)
-    sent = np.array([label in SENT for label in origin.transactions], np.bool_)
-    return np.asarray(sent[origin.transaction[table.batch]], np.bool_)
-
-
 class Comparing:
     """One partition under comparison.
 
     Args:
         runs: of the offset map.
+        usual: only records that every replay sends are expected; others are not looked for.
     """
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, *, usual: bool = False) -> None:
         self._runs = runs
+        self._usual = usual
         self.counts = Counts()
 
-    def compare(self, rescue: Iterator[RecordTable], cluster: Iterator[RecordTable]) -> Counts:
+    def compare(self, rescue: Iterator[Part], cluster: Iterator[RecordTable]) -> Counts:
         """Compares all records.
 
         Args:
-            rescue: tables in rising order of old offsets.
+            rescue: records in rising order of old offsets.
             cluster: tables in rising order of new offsets.
         """
         ours, theirs = _Side(self._expected(rescue)), _Side(self._found(cluster))
@@ -117,12 +112,14 @@ class Comparing:
             self._unexpected(theirs.upto(theirs.last))
         return self.counts
 
-    def _expected(self, rescue: Iterator[RecordTable]) -> Iterator[RecordTable]:
+    def _expected(self, rescue: Iterator[Part]) -> Iterator[RecordTable]:
         """Records of the rescue that are mapped; what else should be there is counted."""
-        for table in rescue:
+        for table, usual in rescue:
             mapped = self._runs.new_offsets(table.offset) >= 0
+            if self._usual:
+                mapped &= usual
             if not mapped.all():
-                wanted = ~mapped & _labels_sent(table)
+                wanted = ~mapped & usual
                 self.counts.left_out += int((~mapped & ~wanted).sum())
                 self.counts.not_sent += int(wanted.sum())
                 for offset in table.offset[wanted][:SHOWN].tolist():
@@ -182,7 +179,7 @@ class Comparing:
         count = int(wrong.sum())
         self.counts.differing += count
         self.counts.equal += len(ours) - count
-        self.counts.retimed += int((_untimed(ours) & ~wrong).sum())
+        self.counts.retimed += int((lacking(ours) & ~wrong).sum())
         for row in np.flatnonzero(wrong)[:SHOWN].tolist():
             what = ", ".join(name for name, differ in fields.items() if differ[row])
             old = ours.offset[row : row + 1]
@@ -228,13 +225,13 @@ def _first_of(offsets: I64, wanted: I64) -> Bool:
     return np.asarray(fresh & np.isin(offsets, wanted))
 
 
-def _untimed(table: RecordTable) -> Bool:
-    """Records without a timestamp of their own (magic 0, or -1), and those at 0, which librdkafka cannot send."""
-    return np.asarray((table.timestamp_type == NO_TIMESTAMP_TYPE) | (table.timestamp <= 0))
+def lacking(table: RecordTable) -> Bool:
+    """Records that a replay has to give a timestamp."""
+    return np.asarray(timeless(table) | at_epoch(table))
 
 
 def _timestamps_differ(ours: RecordTable, theirs: RecordTable) -> Bool:
-    return np.asarray((ours.timestamp != theirs.timestamp) & ~_untimed(ours))
+    return np.asarray((ours.timestamp != theirs.timestamp) & ~lacking(ours))
 
 
 def _differ(data: U8, starts: I64, sizes: I64, other: U8, places: I64, lengths: I64) -> Bool:
