@@ -59,7 +59,38 @@ def believe_names(table: BatchTable, base: int | None, ceiling: int | None) -> t
     return base, ceiling
 
 
-def on_chain(table: BatchTable, witnesses: list[Head], anchors: Anchors) -> Bool:
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Sane headers of damaged batches, in columns.
+
+    Attributes:
+        first, last: offsets that they claim.
+        start, stop: bytes.
+    """
+
+    first: I64
+    last: I64
+    start: I64
+    stop: I64
+
+    @classmethod
+    def of(cls, heads: list[Head], *more: tuple[I64, I64, I64, I64]) -> Witnesses:
+        """Headers, and columns of more of them."""
+        rows = [(h.offset, h.last_offset, h.position, h.stop) for h in heads]
+        columns = np.array(rows, np.int64).reshape(-1, 4).T
+        return cls(*(np.concatenate([column, *(each[at] for each in more)]) for at, column in enumerate(columns)))
+
+    def within(self, anchors: Anchors) -> Witnesses:
+        """Those whose offsets the file may hold."""
+        keep = np.ones(len(self.first), np.bool_)
+        if anchors.base is not None:
+            keep &= self.first >= anchors.base
+        if anchors.ceiling is not None:
+            keep &= self.last < anchors.ceiling
+        return Witnesses(self.first[keep], self.last[keep], self.start[keep], self.stop[keep])
+
+
+def on_chain(table: BatchTable, witnesses: Witnesses, anchors: Anchors) -> Bool:
     """Which batches are on the chain.
 
     Args:
@@ -75,17 +106,17 @@ def on_chain(table: BatchTable, witnesses: list[Head], anchors: Anchors) -> Bool
         denied |= (table.base_offset < anchors.base) | _absurd(table, anchors.base)
     if anchors.ceiling is not None:
         denied |= table.last_offset >= anchors.ceiling
-    if not denied.any() and not witnesses and bool(np.all(table.base_offset[1:] > table.last_offset[:-1])):
+    if not denied.any() and not len(witnesses.first) and bool(np.all(table.base_offset[1:] > table.last_offset[:-1])):
         return np.ones(count, np.bool_)
-    heads = [head for head in witnesses if _within(head, anchors)]
-    first = np.concatenate([table.base_offset, np.array([h.offset for h in heads], np.int64)])
-    last = np.concatenate([table.last_offset, np.array([h.last_offset for h in heads], np.int64)])
-    start = np.concatenate([table.position, np.array([h.position for h in heads], np.int64)])
-    stop = np.concatenate([table.stop, np.array([h.stop for h in heads], np.int64)])
+    heads = witnesses.within(anchors)
+    first = np.concatenate([table.base_offset, heads.first])
+    last = np.concatenate([table.last_offset, heads.last])
+    start = np.concatenate([table.position, heads.start])
+    stop = np.concatenate([table.stop, heads.stop])
     weight = np.full(len(first), WITNESS, np.int64)
     weight[:count] = np.where(anchors.agrees, 2 * BATCH, BATCH)
     row = np.arange(len(first))
-    keep = np.concatenate([~denied, np.ones(len(heads), np.bool_)])
+    keep = np.concatenate([~denied, np.ones(len(heads.first), np.bool_)])
     order = np.flatnonzero(keep)[np.argsort(start[keep], kind="stable")]
     chosen = _anchored_chain(first[order], last[order], weight[order], start[order], stop[order], anchors)
     result = np.zeros(len(first), np.bool_)
@@ -101,11 +132,6 @@ def _absurd(table: BatchTable, base: int) -> Bool:
         if bool((follows & high[1:]).any()):
             high[:] = False
     return high
-
-
-def _within(head: Head, anchors: Anchors) -> bool:
-    low = anchors.base is None or head.offset >= anchors.base
-    return low and (anchors.ceiling is None or head.last_offset < anchors.ceiling)
 
 
 def _anchored_chain(first: I64, last: I64, weight: I64, start: I64, stop: I64, anchors: Anchors) -> Bool:
@@ -175,10 +201,12 @@ def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> li
     gap = ~bad & touches & (table.base_offset[1:] != table.last_offset[:-1] + 1)
     ends = np.flatnonzero(bad | ~touches | gap | (table.magic[:-1] >= 2))
     found = []
-    for row in np.searchsorted(table.position, starts).tolist():
-        at = int(np.searchsorted(ends, row))
-        if at < len(ends) and gap[ends[at]]:
-            stop = int(ends[at]) + 1
+    rows = np.searchsorted(table.position, starts)
+    at = np.searchsorted(ends, rows)
+    some = np.flatnonzero(np.append(gap[ends], False)[at])
+    for row, end in zip(rows[some].tolist(), at[some].tolist(), strict=True):
+        if end < len(ends):
+            stop = int(ends[end]) + 1
             largest = max(table.size[:row].max(initial=0), table.size[stop:].max(initial=0))
             if int(table.stop[stop - 1]) - int(table.position[row]) <= VALUE * int(largest):
                 found.append(list(range(row, stop)))

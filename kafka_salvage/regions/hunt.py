@@ -15,17 +15,21 @@ import numpy as np
 
 from kafka_salvage.regions.belief import Belief, Side, Why
 from kafka_salvage.regions.finder import Chain
-from kafka_salvage.regions.ground import Ground
+from kafka_salvage.regions.ground import Ground, Lead
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hosts import Host, Hosts
+from kafka_salvage.regions.over import Overs
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.unfolding import fold_marks
 from kafka_salvage.scan.ahead import Ahead
 from kafka_salvage.scan.batches import COLUMNS, I64, BatchTable
 from kafka_salvage.scan.resync import Sanity
-from kafka_salvage.scan.walk import Stop
+from kafka_salvage.scan.walk import Stop, stop_of
 
 _SPARE = 4096
+_MOST_STEPS = 64
+_MOST_RETURNS = 64
+"""Times that the walk is taken back to a batch that it went over, before it goes over none any more."""
 
 MOST_WITNESSES = 4
 """Headers of one damage that speak for their offsets; a file full of headers must not outvote its batches."""
@@ -108,6 +112,17 @@ class Rows:
         self.counts[self.count : need] = 1 if counts is None else counts
         self.count = need
 
+    def cut(self, position: int) -> None:
+        """Drops the rows that begin at ``position`` or behind."""
+        self.count = int(np.searchsorted(self._columns["position"][: self.count], position))
+        last = {name: int(column[self.count - 1]) for name, column in self._columns.items()} if self.count else None
+        self.last = last
+
+    def seen(self) -> tuple[BatchTable, I64]:
+        """The rows so far, and the batches that each stands for (views)."""
+        table = BatchTable(**{name: column[: self.count] for name, column in self._columns.items()})
+        return table, self.counts[: self.count]
+
     def _resize(self, room: int) -> None:
         for column in (*self._columns.values(), self.counts):
             column.resize(room, refcheck=False)
@@ -122,10 +137,14 @@ class Rows:
 
 @dataclass
 class Haul:
-    """What a hunt brought: facts and beliefs of one file, before offsets and epochs are judged."""
+    """What a hunt brought: facts and beliefs of one file, before offsets and epochs are judged.
+
+    Simply damaged batches are in ``over``, everything else that lies between rows in ``damages``.
+    """
 
     rows: Rows = field(default_factory=Rows)
     damages: list[Damage] = field(default_factory=list)
+    over: Overs = field(default_factory=Overs.none)
     doubts: list[Doubt] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     hosts: list[tuple[Host, Stop]] = field(default_factory=list)
@@ -134,18 +153,37 @@ class Haul:
 
 
 class Hunt:
-    """Goes through one file."""
+    """Goes through one file.
 
-    def __init__(self, ground: Ground, ceiling: int | None, strict: bool, progress: Callable[[int], None]) -> None:
+    Args:
+        ground: the file.
+        ceiling: first offset of the next one; None without.
+        strict: what nothing corroborates is not believed.
+        progress: told of bytes that were passed.
+        over: the walk may go over simply damaged batches; has no influence on the result.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        ceiling: int | None,
+        strict: bool,
+        progress: Callable[[int], None],
+        *,
+        over: bool = True,
+    ) -> None:
         self._ground = ground
         self._ceiling = ceiling
         self._strict = strict
         self._progress = progress
+        self._reached = 0
         self._hosts = Hosts(ground, ceiling)
         self._belief = Belief(ground, self._hosts)
         self._haul = Haul(Rows(ground.size))
         marks = fold_marks(ground.index_positions, ground.size)
-        self._ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks)
+        self._ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks, over=over)
+        self._over: list[I64] = []
+        self._returns = 0
         self._passed: deque[Passed] = deque()
         self._anchor: Chain | None = None
 
@@ -162,23 +200,64 @@ class Hunt:
                 position = self._across(stop)
         finally:
             self._ahead.close()
+        if self._over:
+            self._haul.over = Overs(np.concatenate(self._over))
         return self._haul
+
+    def _reach(self, position: int) -> None:
+        """Tells bytes up to ``position``, each once, also where the walk is taken back."""
+        if position > self._reached:
+            self._progress(position - self._reached)
+            self._reached = position
 
     def _take(self, table: BatchTable, counts: I64 | None = None) -> None:
         self._haul.rows.add(table, counts)
         self._belief.saw(table)
 
     def _follow(self, position: int) -> Stop:
-        """Believes batches from ``position`` on until the walk stops."""
-        at = position
+        """Believes batches from ``position`` on until the walk stops, and goes over what is simply damaged."""
+        over = []
         for block in self._ahead.walk(position):
             self._take(block.batches, block.counts)
+            if block.passed is not None and len(block.passed):
+                over.append(block.passed)
             if len(block.batches):
-                self._progress(int(block.batches.stop[-1]) - at)
-                at = int(block.batches.stop[-1])
+                self._reach(int(block.batches.stop[-1]))
             if block.stop is not None:
-                return block.stop
+                return self._confirmed(np.concatenate(over), block.stop) if over else block.stop
         raise AssertionError("a walk ends with a stop")
+
+    def _confirmed(self, over: I64, stop: Stop) -> Stop:
+        """Where the walk stopped, or the first batch that it must not have gone over.
+
+        What stands behind each of them is believed if another one follows there (its header is sane, higher, and leads to
+        a batch). Behind the last one that is asked here.
+        """
+        ground, rows, last = self._ground, self._haul.rows, int(over[-1, 0])
+        self._passed.clear()
+        self._anchor = None
+        if self._haul.first_stop is None:
+            self._haul.first_stop = stop_of(over[0])
+        ground.begin(last)
+        ends, at = [stop.position], stop.position
+        while len(ends) <= _MOST_STEPS and (head := ground.head(at)) is not None and ground.sane(at):
+            at = head.stop
+            ends.append(at)
+        told = Overs(over).told(*rows.seen(), ends, ground.base)
+        head, before = ground.head(stop.position), rows.last
+        higher = head is not None and before is not None and head.offset > before["last_offset"]
+        sure = stop.position < ground.data_stop and higher and ground.lead(stop.position) is not Lead.NOWHERE
+        told[-1] |= not sure
+        if not told.any():
+            self._over.append(over)
+            return stop
+        first = int(np.argmax(told))
+        self._over.append(over[:first])
+        rows.cut(int(over[first, 0]))
+        self._returns += first < len(over) - 1
+        if self._returns > _MOST_RETURNS:
+            self._ahead.stay()
+        return stop_of(over[first])
 
     def _left(self) -> Side:
         last = self._haul.rows.last
@@ -225,12 +304,12 @@ class Hunt:
         if host.start == damage.start:
             self._haul.damages.pop()
         damage.stop = host.start
-        self._progress(host.stop - damage.start)
+        self._reach(host.stop)
         return host.stop
 
     def _close(self, damage: Damage, position: int) -> int:
         damage.stop = position
-        self._progress(position - damage.start)
+        self._reach(position)
         return position
 
     def _name_embedded(self, damage: Damage, start: int, stop: int) -> None:

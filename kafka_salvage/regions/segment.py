@@ -16,7 +16,7 @@ import numpy as np
 from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions import check_offsets, stretches, unfolding
-from kafka_salvage.regions.check_crc import CrcWitness
+from kafka_salvage.regions.check_crc import FIRST_BY_CRCMOD, CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
 from kafka_salvage.regions.check_header import stop_code, stop_sentence
 from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
@@ -134,10 +134,11 @@ def _unfolded(ground: Ground, haul: Haul, options: SurveyOptions) -> unfolding.F
     if int(rows.counts.sum()) <= unfolding.ALL:
         rows.unfold(rows.stretches)
         return rows
-    heads = [head for damage in haul.damages for head in damage.heads]
+    heads, over = [head for damage in haul.damages for head in damage.heads], haul.over
     doubts = [doubt.batches for doubt in haul.doubts]
-    first = np.concatenate([np.array([h.offset for h in heads], np.int64), *(d.base_offset for d in doubts)])
-    last = np.concatenate([np.array([h.last_offset for h in heads], np.int64), *(d.last_offset for d in doubts)])
+    claimed = np.array([(h.offset, h.last_offset) for h in heads], np.int64).reshape(-1, 2)
+    first = np.concatenate([claimed[:, 0], over.offset, *(d.base_offset for d in doubts)])
+    last = np.concatenate([claimed[:, 1], over.last_offset, *(d.last_offset for d in doubts)])
     odd = rows.beside_odd(first, last)
     if options.deep:
         odd |= rows.undecodable(options.limits)
@@ -210,6 +211,12 @@ class _Judge:
 
     def _second_witness(self) -> None:
         witness = CrcWitness(self._ground.source, self._options.deep, _WITNESS_READS * self._ground.size)
+        over = self._haul.over
+        over.confirm_sums()
+        for start in over.start[: None if self._options.deep else FIRST_BY_CRCMOD].tolist():
+            head = self._ground.head(start)
+            if head is not None:
+                witness.condemns(head)
         for damage in self._haul.damages:
             if damage.fact.reason is StopReason.CRC_MISMATCH:
                 head = self._ground.head(damage.start)
@@ -233,12 +240,15 @@ class _Judge:
         denied = self._denied(agrees)
         anchors = check_offsets.Anchors(low, high, agrees, denied)
         heads = [head for damage in haul.damages for head in damage.heads]
-        chain = check_offsets.on_chain(judged.table, heads, anchors)
+        over = haul.over
+        witnesses = check_offsets.Witnesses.of(heads, (over.offset, over.last_offset, over.start, over.stop))
+        chain = check_offsets.on_chain(judged.table, witnesses, anchors)
         if not chain.all():
             mender.outliers(chain, ground.source)
         row = check_offsets.jumps_ahead(judged.table, judged.placed, low)
         self._jump = row is not None
         starts = np.array([damage.stop for damage in haul.damages if damage.stop < ground.size], np.int64)
+        starts = np.sort(np.concatenate([starts, over.stop]))
         loose = check_offsets.loose_rows(judged.table, judged.placed, starts, agrees)
         self._loose = len(loose)
         if self._context.compacted is False:
@@ -275,9 +285,11 @@ class _Judge:
         if int(contradicted.sum()) > int(agrees.sum()):
             contradicted[:] = False
         denied: Bool = contradicted | self._zeroed_hosts()
-        for damage in self._haul.damages:
-            row = int(np.searchsorted(judged.table.position, damage.stop))
-            if row < len(judged.table) and not agrees[row] and self._zeros_ran_in(row, damage.stop):
+        over = self._haul.over
+        stops = [damage.stop for damage in self._haul.damages] + over.stop[over.zeros_behind >= ZEROS].tolist()
+        for stop in stops:
+            row = int(np.searchsorted(judged.table.position, stop))
+            if row < len(judged.table) and not agrees[row] and self._zeros_ran_in(row, stop):
                 denied[row] = True
         return denied
 

@@ -19,6 +19,7 @@ from kafka_salvage.regions.index_reach import index_reach
 from kafka_salvage.regions.judged import CODES, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Copies
+from kafka_salvage.regions.over import damaged_region
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.source import Source
@@ -53,6 +54,7 @@ class Terrain:
         self._ground = ground
         self._judged = judged
         self._damages = {damage.start: damage for damage in haul.damages}
+        self._over = haul.over
         self._doubts = sort_doubts(haul.doubts, judged, ground.source)
         self._doubt_starts = [int(d.batches.position[0]) for d in self._doubts]
         self._context = context
@@ -63,7 +65,7 @@ class Terrain:
     def build(self) -> RegionMap:
         """The map."""
         judged = self._judged
-        regions = [*self._row_regions(), *(region for gap in self._gaps() for region in self._gap_regions(gap))]
+        regions = [*self._row_regions(), *self._gaps()]
         regions.sort(key=lambda region: region.start)
         findings = sorted(judged.findings, key=lambda f: f.start)
         starts = [finding.start for finding in findings]
@@ -97,17 +99,26 @@ class Terrain:
         first, last = int(table.base_offset[head:tail].min()), int(table.last_offset[head:tail].max())
         return OffsetRange(first, last + 1) if first <= last else None
 
-    def _gaps(self) -> Iterator[Gap]:
-        """Byte ranges that no row covers."""
+    def _gaps(self) -> Iterator[Region]:
+        """Regions of the byte ranges that no row covers."""
         table, placed = self._judged.table, np.flatnonzero(self._judged.placed)
         starts = np.concatenate([[0], table.stop])
         stops = np.concatenate([table.position, [self._ground.size]])
-        for at in np.flatnonzero(stops > starts).tolist():
-            before = int(np.searchsorted(placed, at)) - 1
-            behind = int(np.searchsorted(placed, at))
-            low = int(table.last_offset[placed[before]]) + 1 if before >= 0 else self._base
-            high = int(table.base_offset[placed[behind]]) if behind < len(placed) else self._doubted_start(at, low)
-            yield Gap(int(starts[at]), int(stops[at]), low, high)
+        gaps = np.flatnonzero(stops > starts)
+        behind = np.searchsorted(placed, gaps)
+        first, last = np.append(table.base_offset[placed], -1)[behind], np.append(table.last_offset[placed], -1)
+        over = self._over.at(starts[gaps], stops[gaps])
+        columns = gaps, starts[gaps], stops[gaps], behind, first, last[behind - 1], over
+        for at, start, stop, place, high, before, row in zip(*(column.tolist() for column in columns), strict=True):
+            low = before + 1 if place else self._base
+            if row >= 0 and place < len(placed):
+                lost = OffsetRange(low, high) if low is not None and low < high else None
+                region, found = damaged_region(self._place, self._over, row, lost)
+                self._judged.findings += found
+                yield region
+                continue
+            known_high = high if place < len(placed) else self._doubted_start(at, low)
+            yield from self._gap_regions(Gap(start, stop, low, known_high))
 
     def _doubted_start(self, row: int, low: int | None) -> int | None:
         """First offset of a batch whose place is doubted, if it is believed to lie behind some that are not there."""
@@ -115,12 +126,20 @@ class Terrain:
         return hole.start if hole is not None and low is not None and hole.start > low else None
 
     def _gap_regions(self, gap: Gap) -> Iterable[Region]:
-        damage = self._damages.get(gap.start) or Damage(gap.start, gap.stop, Stop(gap.start, StopReason.CRC_MISMATCH))
+        damage = self._damages.get(gap.start) or self._gone_over(gap)
         head = damage.heads[0] if damage.heads and damage.heads[0].position == gap.start else None
         if gap.high is not None:
             lost = OffsetRange(gap.low, gap.high) if gap.low is not None and gap.low < gap.high else None
             return self._damaged(gap.start, gap.stop, damage, lost, False, torn=False)
         return self._tail(gap, damage, head)
+
+    def _gone_over(self, gap: Gap) -> Damage:
+        """A batch that was gone over, where what stands behind it has no place."""
+        row = int(self._over.at(np.array([gap.start]), np.array([gap.stop]))[0])
+        if row < 0:
+            return Damage(gap.start, gap.stop, Stop(gap.start, StopReason.CRC_MISMATCH))
+        head = self._ground.head(gap.start)
+        return Damage(gap.start, gap.stop, self._over.fact(row), [] if head is None else [head])
 
     def _tail(self, gap: Gap, damage: Damage, head: Head | None) -> Iterable[Region]:
         """The end of the file: torn batches, blank or lost zeros."""

@@ -47,16 +47,27 @@ class Ahead:
         sanity: which headers are worth a guess.
         marks: positions, ascending, that begin a row (see `Fold`).
         notes: take notes of the marks instead.
+        over: simply damaged batches are gone over.
         part: bytes of a part, a multiple of 1 MiB; has no influence on the rows.
     """
 
-    def __init__(self, source: Source, sanity: Sanity, marks: I64, *, notes: bool = False, part: int = PART) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sanity: Sanity,
+        marks: I64,
+        *,
+        notes: bool = False,
+        over: bool = False,
+        part: int = PART,
+    ) -> None:
         if part <= 0 or part % (1 << 20):
             raise ValueError(f"part {part} is no multiple of 1 MiB")
         self._source = source
         self._sanity = sanity
         self._marks = marks
         self._part = part
+        self._over = sanity if over else None
         self.notes = _new_notes(len(marks)) if notes else None
         self._parts = Parts(self._guess, -(-source.size // part), MOST_AHEAD)
 
@@ -77,12 +88,17 @@ class Ahead:
                     return
             alone = False
 
+    def stay(self) -> None:
+        """Goes over no damaged batch any more, from the next parts on."""
+        self._over = None
+
     def close(self) -> None:
         """Waits for what is under way."""
         self._parts.close()
 
     def _walked(self, position: int, until: int, alone: bool, notes: Notes | None) -> Iterator[WalkBlock]:
-        return walk_folded(self._source, position, Fold(self._marks[self._range(position, until)], alone, until, notes))
+        marks, over = self._marks[self._range(position, until)], None if self._source.unreadable else self._over
+        return walk_folded(self._source, position, Fold(marks, alone, until, notes, over))
 
     def _range(self, position: int, until: int) -> slice:
         """Marks of a part."""

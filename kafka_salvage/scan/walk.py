@@ -12,6 +12,8 @@ import numpy as np
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import ByteRange
 from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.passing import Passer
+from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.source.source import U8, Source
 
 
@@ -47,6 +49,12 @@ class Stop:
     size: int = 0
 
 
+def stop_of(passed: I64) -> Stop:
+    """Where a walk would have ended that does not go over a batch that this one went over (a row of `vector.passing.Over`)."""
+    position, size, stored, computed = passed[:4].tolist()
+    return Stop(position, StopReason.CRC_MISMATCH, stored, computed, size)
+
+
 @dataclass(frozen=True, slots=True)
 class WalkBlock:
     """One block of rows; the last one carries the stop.
@@ -55,11 +63,13 @@ class WalkBlock:
         batches: rows.
         stop: why the walk ended, in its last block.
         counts: batches that each row stands for where the walk folds; None: one each.
+        passed: damaged batches that the walk went over (see `scan.passing`), if it may; their bytes have no row.
     """
 
     batches: BatchTable
     stop: Stop | None
     counts: I64 | None = None
+    passed: I64 | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +92,7 @@ class Fold:
     alone: bool = True
     until: int | None = None
     notes: tuple[I64, I64] | None = None
+    over: Sanity | None = None
 
 
 BLOCK_ROWS = 8192
@@ -158,6 +169,8 @@ class _Walk:
         counts = self._prepare(state, place)
         where = start, self._window, address_of(state)
         descriptor = self._source.fileno()
+        over = self._fold.over if self._fold is not None else None
+        passer = None if over is None else Passer(self._source, over)
         follow = framing.follow_usual
         while True:
             memory, first = lease(self._rows * headers.ROW_BYTES)
@@ -168,6 +181,10 @@ class _Walk:
                 if outcome == outcomes.OTHER:
                     follow = framing.follow
                     continue
+                if passer is not None:
+                    passer.settle(int(state[place.POSITION]))
+                    if outcome == outcomes.CRC_MISMATCH and passer.passes(where[2], *block):
+                        continue
                 if outcome != outcomes.WANTED:
                     break
                 target = int(state[place.WANT_ADDRESS]) - where[0]
@@ -183,7 +200,10 @@ class _Walk:
             else:
                 stored, computed, size = (int(state[p]) for p in (place.STORED, place.COMPUTED, place.SIZE))
                 end = self._end(outcomes(outcome).name, int(state[place.POSITION]), stored, computed, size)
-            yield self._readable(WalkBlock(table, end, None if self._fold is None else counts[:rows].copy()))
+                undone = None if passer is None else passer.undone()
+                end = end if undone is None else stop_of(undone)
+            passed = None if passer is None else passer.taken(int(table.last_offset[-1]) if rows else None)
+            yield self._readable(WalkBlock(table, end, None if self._fold is None else counts[:rows].copy(), passed))
             if end is not None or state[place.POSITION] >= state[place.UNTIL]:
                 return
 
@@ -234,6 +254,11 @@ class _Walk:
         holes = [*self._source.unreadable, *self._vanished]
         if not holes:
             return block
+        if block.passed is not None and len(block.passed):  # near such bytes nothing is simple
+            halt = stop_of(block.passed[0])
+            rows = int(np.searchsorted(block.batches.position, halt.position))
+            counts = None if block.counts is None else block.counts[:rows]
+            block = WalkBlock(block.batches.take(slice(0, rows)), halt, counts)
         table, end = block.batches, block.stop
         if end is not None and end.reason is not StopReason.END:
             extent = end.size if end.reason is StopReason.CRC_MISMATCH else _HEADER

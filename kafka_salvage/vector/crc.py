@@ -24,8 +24,8 @@ Buffer = bytes | bytearray | memoryview | npt.NDArray[Any]
 _CARRYLESS = crc_variant() in ("clmul", "avx512")
 castagnoli_move = summing.make_move(CASTAGNOLI, carryless=_CARRYLESS)
 zlib_move = summing.make_move(ZLIB, carryless=_CARRYLESS)
-_castagnoli_table = summing.make_table(CASTAGNOLI)
-_zlib_table = summing.make_table(ZLIB)
+castagnoli_table = summing.make_table(CASTAGNOLI)
+zlib_table = summing.make_table(ZLIB)
 
 
 def _narrow(polynomial: Polynomial, variant: str, table: summing.Update) -> summing.Update:
@@ -60,8 +60,8 @@ def _chosen(
     return update, narrow_whole
 
 
-castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, _castagnoli_table, castagnoli_move)
-zlib_add, zlib_of = _chosen(ZLIB, _zlib_table, zlib_move)
+castagnoli_add, castagnoli_of = _chosen(CASTAGNOLI, castagnoli_table, castagnoli_move)
+zlib_add, zlib_of = _chosen(ZLIB, zlib_table, zlib_move)
 
 
 @outlined
@@ -88,7 +88,7 @@ def _fast(castagnoli: bool, value: int, address: int, size: int) -> int:
 @kernel
 def _plain(castagnoli: bool, value: int, address: int, size: int) -> int:
     register = value ^ MASK
-    added = _castagnoli_table(register, address, size) if castagnoli else _zlib_table(register, address, size)
+    added = castagnoli_table(register, address, size) if castagnoli else zlib_table(register, address, size)
     return added ^ MASK
 
 

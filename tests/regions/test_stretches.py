@@ -170,11 +170,18 @@ def test_a_batch_that_does_not_decode_is_found_in_its_stretch() -> None:
     assert len(plain["findings"]) == 1
 
 
-@pytest.mark.parametrize("change", [lambda d: d, lambda d: d[:-7], lambda d: d[:90_000] + b"\xff" + d[90_001:]])
+def _many(data: bytes) -> bytes:
+    """A byte changed in many places."""
+    changed = bytearray(data)
+    changed[70_000::90_001] = bytes(byte ^ 1 for byte in changed[70_000::90_001])
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("change", [lambda d: d, lambda d: d[:-7], lambda d: d[:90_000] + b"\xff" + d[90_001:], _many])
 def test_any_number_of_jobs_says_the_same(change: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     data = change(build.segment(3000, per_batch=4, size=300)[0])
     assert len(data) > 3 << 20
-    defaults = {"notes": False, "part": 1 << 20}
+    defaults = {"notes": False, "over": False, "part": 1 << 20}
     monkeypatch.setattr(Ahead.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(stretches, "DECODED_AT_ONCE", 1 << 20)
 

@@ -1,0 +1,141 @@
+"""Over: damaged batches that the walk went over (see `vector.passing`), in columns, and what the rules say of all at once.
+
+Nothing is kept of each but a row: a disk may have lost every second batch of a file. What is said of one is exactly what the
+judge says of a batch at which the walk stops, and asks the same questions one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kafka_salvage.errors import InvariantError
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.check_header import SECTOR
+from kafka_salvage.regions.context import Place
+from kafka_salvage.regions.map import Region
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.walk import Stop, stop_of
+
+REACH = 1 << 31
+"""Offsets that one file may hold above its base."""
+
+
+@dataclass(frozen=True, slots=False, eq=False)
+class Overs:
+    """Batches that were gone over, in file order.
+
+    Attributes:
+        table: a row of `vector.passing.Over` for each.
+    """
+
+    table: I64
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @classmethod
+    def none(cls) -> Overs:
+        """No batches."""
+        return cls(np.empty((0, 12), np.int64))
+
+    @cached_property
+    def start(self) -> I64:
+        """First bytes."""
+        return np.ascontiguousarray(self.table[:, 0])
+
+    @cached_property
+    def stop(self) -> I64:
+        """Positions behind."""
+        stops: I64 = self.table[:, 0] + self.table[:, 1]
+        return stops
+
+    @property
+    def offset(self) -> I64:
+        """First eight bytes of the headers."""
+        return self.table[:, 4]
+
+    @property
+    def last_offset(self) -> I64:
+        """Last offsets that the headers claim."""
+        return self.table[:, 5]
+
+    @property
+    def zeros_behind(self) -> I64:
+        """Zeros that each ends with."""
+        return self.table[:, 8]
+
+    def fact(self, row: int) -> Stop:
+        """Where a walk would have stopped."""
+        return stop_of(self.table[row])
+
+    def at(self, positions: I64, stops: I64) -> I64:
+        """Row of the batch that fills each range of bytes exactly; -1 where none does."""
+        if not len(self):
+            return np.full(len(positions), -1, np.int64)
+        row = np.minimum(np.searchsorted(self.start, positions), len(self) - 1)
+        here = (self.start[row] == positions) & (self.stop[row] == stops)
+        return np.where(here, row, -1).astype(np.int64)
+
+    def confirm_sums(self) -> None:
+        """Holds the sums by tables against those that condemned.
+
+        Raises:
+            InvariantError: they disagree.
+        """
+        other = np.flatnonzero((self.table[:, 9] != self.table[:, 3]) | (self.table[:, 9] == self.table[:, 2]))
+        if len(other):
+            start, stop = int(self.start[other[0]]), int(self.stop[other[0]])
+            raise InvariantError(
+                f"the CRC at {start} is {int(self.table[other[0], 3]):#x} by one implementation and not by another",
+                stage="regions.over",
+                where=(start, stop),
+            )
+
+    def told(self, rows: BatchTable, counts: I64, ends: list[int], base: int) -> Bool:
+        """Whether sizes before the batches behind mean what follows: then they may be values.
+
+        Args:
+            rows: of the walk.
+            counts: batches of each.
+            ends: where the walk stopped, and where claims lead from there.
+            base: lowest sane base offset.
+        """
+        told = self.table[:, 10:12]
+        some = np.flatnonzero((told >= 0).any(axis=1))
+        found = np.zeros(len(self), np.bool_)
+        if not len(some):
+            return found
+        odd = (rows.base_offset < base) | (rows.last_offset >= base + REACH) | (rows.leader_epoch < -1)
+        for column in range(2):
+            place = told[some, column]
+            row = np.searchsorted(rows.position, place, side="right") - 1
+            inside = (row >= 0) & (place < np.where(row >= 0, rows.stop[row], 0))
+            # a batch begins there although no sane header does
+            meant = inside & ((rows.position[row] == place) | (odd[row] & (counts[row] > 1)))
+            found[some] |= (place >= 0) & (meant | np.isin(place, ends))
+        return found
+
+
+def damaged_region(place: Place, overs: Overs, row: int, lost: OffsetRange | None) -> tuple[Region, list[Finding]]:
+    """What the map and the findings say of one of them.
+
+    Args:
+        place: for findings.
+        overs: all of them.
+        row: which.
+        lost: offsets that it took; None when none is missing across it.
+    """
+    start, size, stored, computed, _, _, zeros_from, zeros_to = overs.table[row, :8].tolist()
+    stop, detail = start + size, {"stored": stored, "computed": computed}
+    sentence = f"Record is corrupt (stored crc = {stored}, computed crc = {computed})"
+    if lost is None:
+        detail["reason"] = "crc-mismatch"
+    found = [place.finding("crc-mismatch" if lost is not None else "garbage", start, stop, sentence, lost, **detail)]
+    if zeros_to - zeros_from >= SECTOR:
+        count = zeros_to - zeros_from
+        found.append(place.finding("zero-fill", zeros_from, zeros_to, f"{count} zero bytes inside damaged bytes", lost))
+    return Region(start, stop, Verdict.DAMAGED, offsets=lost, findings=tuple(found)), found

@@ -1,0 +1,400 @@
+"""Passing: the kernel that lets a walk go over a damaged batch whose frame is beyond doubt.
+
+Strategy: nearly all damage on real disks is a changed byte in a payload. Then the header is sane, its claim ends where a sane
+header stands whose batch holds (the walk goes on there, which proves it), and nothing inside looks like a header. All that a
+judge would ask of such a batch is asked here, while its bytes are still in the nearest cache: other ends and magics for which
+its CRC might hold, sizes before the batch behind that might claim it as a value, runs of zeros, a second CRC. Whatever is not
+plainly simple is refused, and left to the judge.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kafka_salvage.vector.cache import inner, kernel, outlined
+from kafka_salvage.vector.crc import (
+    castagnoli_apart,
+    castagnoli_move,
+    castagnoli_table,
+    zlib_apart,
+    zlib_move,
+    zlib_table,
+)
+from kafka_salvage.vector.framing import State
+from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane
+from kafka_salvage.vector.pointers import (
+    load_be16,
+    load_be32,
+    load_be64,
+    load_beu32,
+    load_i8,
+    load_i64,
+    load_u8,
+    pread,
+    store_64,
+)
+from kafka_salvage.vector.polynomial import MASK
+
+
+class Over(IntEnum):
+    """Columns of a batch that was passed over (int64)."""
+
+    POSITION = 0
+    SIZE = 1
+    """Of the whole batch as its header claims it, bytes."""
+    STORED = 2
+    COMPUTED = 3
+    OFFSET = 4
+    """The first eight bytes."""
+    LAST = 5
+    """Last offset that the header claims."""
+    ZEROS_FROM = 6
+    """The first longest run of zeros; empty when there is no zero."""
+    ZEROS_TO = 7
+    ZEROS_BEHIND = 8
+    """Zeros that the batch ends with."""
+    WITNESS = 9
+    """Its CRC by tables."""
+    TOLD = 10
+    """Here and in the next column: where a value would end that a size at the batch's end tells; -1 for none."""
+
+
+OVER_WIDTH = int(Over.TOLD) + 2
+MEMBERS = 8
+"""Batches behind of which each may be where the damaged one truly ends."""
+SCRATCH = HEADER
+"""Bytes of memory that the kernel needs besides: a header."""
+_MOST_SUMMED = 256 << 10
+"""Bytes behind what looks like headers that are summed, besides the batch's own size."""
+MOST_VALUE = 64 << 20
+"""A value that holds batches is no larger (see `regions.belief`)."""
+
+_POSITION, _FROM, _FILLED, _ADDRESS = 8 * State.POSITION, 8 * State.FROM, 8 * State.FILLED, 8 * State.ADDRESS
+_ROWS, _STORED, _COMPUTED, _SIZE = 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED, 8 * State.SIZE
+_UNTIL, _ALONE, _STOP = 8 * State.UNTIL, 8 * State.ALONE, 8 * State.STOP
+_HIGH_BITS, _ONES, _THREES = -0x7F7F7F7F7F7F7F80, 0x0101010101010101, 0x0303030303030303
+_TOLD = 8 * int(Over.TOLD)
+
+
+@inner
+def _holds(header: int, size: int) -> bool:
+    """Whether the CRC of a batch holds."""
+    if load_i8(header + 16) == 2:
+        return castagnoli_apart(header + COVERED_V2, size - COVERED_V2) == load_beu32(header + 17)
+    return zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY) == load_beu32(header + 12)
+
+
+@outlined
+def _message_stop(header: int, magic: int, readable: int) -> int:
+    """Where the bytes, read as a message of magic 0 or 1, end by their own sizes; -1: nowhere; less: it lies too far off.
+
+    Args:
+        header: address.
+        magic: how to read it.
+        readable: bytes that may be looked at.
+    """
+    place = 26 if magic == 1 else 18
+    key = load_be32(header + place)
+    if load_u8(header + 17) & 7 > 3 or key < -1:
+        return -1
+    place += 4 + max(key, 0)
+    if place + 4 > readable:
+        return -place - 4
+    value = load_be32(header + place)
+    return place + 4 + max(value, 0) if value >= -1 else -1
+
+
+@outlined
+def _is_batch(descriptor: int, away: int, position: int, filled: int, end: int, scratch: int) -> bool:
+    """Whether a sane header may begin a batch; True in doubt.
+
+    What lies in memory is summed. A message that ends further off is none if its own sizes say something else than its
+    length: no such message was ever written, whatever its CRC.
+    """
+    header = away + position
+    size = load_be32(header + 8) + OVERHEAD
+    if size > end - position:
+        return False
+    if position + size <= filled:
+        return _holds(header, size)
+    magic = load_i8(header + 16)
+    if magic == 2:
+        return True
+    stop = _message_stop(header, magic, filled - position)
+    if stop < -1:
+        place = -stop - 4
+        if place + 4 > size:
+            return False
+        if descriptor < 0 or pread(descriptor, scratch, 4, position + place) != 4:
+            return True
+        stop = place + 4 + max(load_be32(scratch), 0)
+    return stop == size
+
+
+@outlined
+def _harbours(
+    descriptor: int, state: int, size: int, limits: tuple[int, int, int], others: tuple[int, int], scratch: int
+) -> bool:
+    """Whether a batch begins inside the damaged one, or it may end where what looks like one begins; True in doubt.
+
+    Args:
+        descriptor: of the file.
+        state: of the walk.
+        size: of the damaged batch.
+        limits: end of the file, lowest offset, largest batch.
+        others: where it would end by its own sizes if it were a message of magic 0, or 1.
+        scratch: a little memory.
+    """
+    end, base, cap = limits
+    position, filled, stored = load_i64(state + _POSITION), load_i64(state + _FILLED), load_i64(state + _STORED)
+    away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
+    header, start, stop = away + position, position + 1, position + size
+    magic = load_i8(header + 16)
+    covered = COVERED_V2 if magic == 2 else COVERED_LEGACY
+    left = _MOST_SUMMED + size
+    while start < stop:
+        word = load_i64(away + start + 16)
+        if (word - _THREES) & ~word & _HIGH_BITS:  # some byte is below three: it may be a magic
+            for place in range(start, min(start + 8, stop)):
+                if load_u8(away + place + 16) > 2 or not is_sane(away + place, end - place, base, cap):
+                    continue
+                reach = place - position
+                claim = load_be32(away + place + 8) + OVERHEAD
+                left -= reach + (claim if place + claim <= filled else HEADER)
+                if left < 0 or reach == others[0] or reach == others[1]:
+                    return True
+                if _is_batch(descriptor, away, place, filled, end, scratch):
+                    return True
+                if reach > covered:
+                    if magic == 2:
+                        computed = castagnoli_apart(header + covered, reach - covered)
+                    else:
+                        computed = zlib_apart(header + covered, reach - covered)
+                    if computed == stored:
+                        return True
+        start += 8
+    return False
+
+
+@inner
+def _zeros(away: int, start: int, stop: int, out: int) -> None:
+    """Writes the first longest run of zeros, and how many zeros come last."""
+    best_from, best_to, begin, place = start, start, start, start
+    while place < stop:
+        word = load_i64(away + place)
+        whole = place + 8 <= stop
+        if whole and word == 0:
+            place += 8
+            continue
+        if whole and not (word - _ONES) & ~word & _HIGH_BITS:
+            if place - begin > best_to - best_from:
+                best_from, best_to = begin, place
+            place += 8
+            begin = place
+            continue
+        for at in range(place, min(place + 8, stop)):
+            if load_u8(away + at):
+                if at - begin > best_to - best_from:
+                    best_from, best_to = begin, at
+                begin = at + 1
+        place += 8
+    if stop - begin > best_to - best_from:
+        best_from, best_to = begin, stop
+    store_64(out + 8 * Over.ZEROS_FROM, best_from)
+    store_64(out + 8 * Over.ZEROS_TO, best_to)
+    store_64(out + 8 * Over.ZEROS_BEHIND, stop - begin)
+
+
+@inner
+def _header_at(descriptor: int, away: int, position: int, start: int, filled: int, scratch: int) -> int:
+    """Address of 61 bytes at a position: in the work area, or read into the scratch; 0 when they are not to be had."""
+    if start <= position and position + HEADER <= filled:
+        return away + position
+    if descriptor >= 0 and pread(descriptor, scratch, HEADER, position) == HEADER:
+        return scratch
+    return 0
+
+
+@inner
+def _could_be_v2(header: int) -> bool:
+    """Whether the bytes would be a sane header with magic 2 put in, whatever their length."""
+    attributes, delta, count = load_be16(header + 21), load_be32(header + 23), load_be32(header + 57)
+    if attributes & -128 or attributes & 7 > 4 or load_be32(header + 12) < -1:
+        return False
+    return delta >= 0 and 0 <= count <= delta + 1
+
+
+@outlined
+def _ends_elsewhere(
+    descriptor: int, header: int, size: int, state: int, end: int, others: tuple[int, int], scratch: int
+) -> bool:
+    """Whether the batch may truly end at one of the next batches, or be of another magic; True in doubt."""
+    position, start, filled = load_i64(state + _POSITION), load_i64(state + _FROM), load_i64(state + _FILLED)
+    away = load_i64(state + _ADDRESS) - start
+    magic, stored, value = load_i8(header + 16), load_i64(state + _STORED), load_i64(state + _COMPUTED)
+    covered = COVERED_V2 if magic == 2 else COVERED_LEGACY
+    place = position + size
+    for member in range(MEMBERS):
+        reach = place - position
+        if reach == others[0] or reach == others[1]:
+            return True
+        if member == MEMBERS - 1 or end - place < HEADER:
+            break
+        following = _header_at(descriptor, away, place, start, filled, scratch)
+        if following == 0:
+            return True
+        length = load_be32(following + 8) + OVERHEAD
+        if length < SMALLEST or length > end - place:
+            break
+        if (load_i8(following + 16) == 2) != (magic == 2) or length < covered:
+            return True
+        # what the following batch covers has the CRC that it stores, if it is good; otherwise it is no batch
+        if magic == 2:
+            value = castagnoli_move(value, covered) ^ castagnoli_apart(following, covered)
+            value = castagnoli_move(value, length - covered) ^ load_beu32(following + 17)
+        else:
+            value = zlib_move(value, covered) ^ zlib_apart(following, covered)
+            value = zlib_move(value, length - covered) ^ load_beu32(following + 12)
+        if value == stored:
+            return True
+        place += length
+    # unknown: it lies behind what is in memory, perhaps not behind the last end
+    if (others[0] < -1 and position - others[0] <= place) or (others[1] < -1 and position - others[1] <= place):
+        return True
+    return magic != 2 and place - position >= HEADER and _could_be_v2(header)
+
+
+@inner
+def _tells(
+    descriptor: int,
+    value: int,
+    behind: int,
+    size: int,
+    state: int,
+    limits: tuple[int, int, int],
+    scratch: int,
+    out: int,
+) -> bool:
+    """Whether a size that stands before the batch at ``behind`` may mean bytes from there on; True in doubt."""
+    end, base, cap = limits
+    if value < size:
+        return False
+    stop = behind + value
+    if stop > end and value > MOST_VALUE:
+        return False
+    if stop + HEADER <= end:
+        start, filled = load_i64(state + _FROM), load_i64(state + _FILLED)
+        header = _header_at(descriptor, load_i64(state + _ADDRESS) - start, stop, start, filled, scratch)
+        if header == 0 or is_sane(header, end - stop, base, cap):
+            return True
+    elif stop + SMALLEST <= end:
+        return True
+    for column in range(2):
+        if load_i64(out + _TOLD + 8 * column) < 0:
+            store_64(out + _TOLD + 8 * column, stop)
+            return False
+    return True
+
+
+@outlined
+def _is_told(
+    descriptor: int, away: int, behind: int, size: int, state: int, limits: tuple[int, int, int], scratch: int, out: int
+) -> bool:
+    """Whether the bytes before the batch at ``behind`` may tell it as a value, by its size as int32 or varint."""
+    store_64(out + _TOLD, -1)
+    store_64(out + _TOLD + 8, -1)
+    if _tells(descriptor, load_be32(away + behind - 4), behind, size, state, limits, scratch, out):
+        return True
+    if load_u8(away + behind - 1) >= 0x80:
+        return False
+    value = 0
+    for back in range(1, 6):
+        byte = load_u8(away + behind - back)
+        if back > 1 and byte < 0x80:
+            break
+        value = value << 7 | (byte & 0x7F)
+        if _tells(descriptor, value, behind, size, state, limits, scratch, out):
+            return True
+        if value & 1 == 0 and _tells(descriptor, value >> 1, behind, size, state, limits, scratch, out):
+            return True
+    return False
+
+
+@kernel
+def pass_over(
+    descriptor: int,
+    state: int,
+    block: int,
+    capacity: int,
+    before: int,
+    end: int,
+    base: int,
+    cap: int,
+    scratch: int,
+    out: int,
+) -> bool:
+    """Goes over the batch at which the walk has just stopped for its CRC, if it is simple; else nothing is changed.
+
+    The walk must take the batch behind at once; if it does not, the batch is not simple after all.
+
+    Args:
+        descriptor: file to ``pread`` from, or -1.
+        state: of the walk (`framing.State`).
+        block: address of its rows.
+        capacity: rows that fit there.
+        before: last offset of the row before the block; below -1 when there is none.
+        end: end of the file.
+        base: lowest sane base offset.
+        cap: largest sane batch, bytes.
+        scratch: address of `SCRATCH` bytes.
+        out: address of `OVER_WIDTH` int64.
+    """
+    position, size, rows = load_i64(state + _POSITION), load_i64(state + _SIZE), load_i64(state + _ROWS)
+    start, filled = load_i64(state + _FROM), load_i64(state + _FILLED)
+    behind = position + size
+    if (
+        position < start
+        or behind + HEADER > filled
+        or behind >= load_i64(state + _UNTIL)
+        or end != load_i64(state + _STOP)
+    ):
+        return False
+    away = load_i64(state + _ADDRESS) - start
+    header = away + position
+    magic, offset = load_i8(header + 16), load_be64(header)
+    if rows > 0:
+        before = load_i64(block + 32 * capacity + 8 * rows - 8)
+    if before < -1 or offset <= before or not is_sane(header, end - position, base, cap):
+        return False
+    # higher also than the batch before: the walk must not take the batch behind into that one's row
+    if load_be64(away + behind) <= offset or not is_sane(away + behind, end - behind, base, cap):
+        return False
+    following = load_be32(away + behind + 8) + OVERHEAD
+    if following > end - behind:
+        return False
+    computed, limits = load_i64(state + _COMPUTED), (end, base, cap)
+    if _is_told(descriptor, away, behind, following, state, limits, scratch, out):
+        return False
+    zero = -1 if magic == 0 else _message_stop(header, 0, filled - position)
+    one = -1 if magic == 1 else _message_stop(header, 1, filled - position)
+    if _ends_elsewhere(descriptor, header, size, state, end, (zero, one), scratch):
+        return False
+    if _harbours(descriptor, state, size, limits, (zero, one), scratch):
+        return False
+    _zeros(away, position, behind, out)
+    if magic == 2:
+        witness = castagnoli_table(MASK, header + COVERED_V2, size - COVERED_V2) ^ MASK
+        last = offset + load_be32(header + 23)
+    else:
+        witness = zlib_table(MASK, header + COVERED_LEGACY, size - COVERED_LEGACY) ^ MASK
+        last = offset
+    store_64(out + 8 * Over.POSITION, position)
+    store_64(out + 8 * Over.SIZE, size)
+    store_64(out + 8 * Over.STORED, load_i64(state + _STORED))
+    store_64(out + 8 * Over.COMPUTED, computed)
+    store_64(out + 8 * Over.OFFSET, offset)
+    store_64(out + 8 * Over.LAST, last)
+    store_64(out + 8 * Over.WITNESS, witness)
+    store_64(state + _POSITION, behind)
+    store_64(state + _ALONE, behind)
+    return True
