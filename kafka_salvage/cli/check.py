@@ -23,6 +23,13 @@ from kafka_salvage.cli import aside, options, progress, resuming
     help="Write the report as JSON; - is stdout, instead of the text.",
 )
 @click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    callback=options.named_file,
+    help="Write the report as one page to look at, in any browser and without a network.",
+)
+@click.option(
     "--mapfile",
     "mapfile",
     metavar="DIR",
@@ -43,6 +50,7 @@ def command(
     paths: tuple[str, ...],
     deep: bool,
     json_file: str | None,
+    html_file: str | None,
     mapfile: Path | None,
     metrics: str | None,
     log_json: bool,
@@ -57,14 +65,14 @@ def command(
     """
     aside.keep_off(paths)
     from kafka_salvage import api
-    from kafka_salvage.cli import render
+    from kafka_salvage.cli import html_page, render
     from kafka_salvage.integrity.document import dumps
     from kafka_salvage.integrity.mapfile import write_maps
     from kafka_salvage.integrity.placing import write_text
 
     outputs = [] if mapfile is None else [mapfile]
     outputs += [] if json_file in (None, "-") else [Path(str(json_file))]
-    outputs += [] if metrics is None else [Path(metrics)]
+    outputs += [Path(each) for each in (html_file, metrics) if each is not None]
     if flags["state"] is not None:
         resuming.journal = Path(flags["state"])
     with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "check") as display:
@@ -72,12 +80,15 @@ def command(
         display.outcome(int(report.exit_code))
     if mapfile is not None:
         write_maps(report, mapfile)
+    request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
+    if html_file is not None:
+        html_page.write(Path(html_file), report, request)
     if json_file == "-":
         sys.stdout.buffer.write(dumps(report.to_dict()).encode())
     else:
         if json_file is not None:
             write_text(Path(json_file), dumps(report.to_dict()))
-        render.report(report, render.Request(paths, options.again(), verbose, bool(flags["internal"])))
+        render.report(report, request)
     if verbose:
         click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
     return int(report.exit_code)

@@ -15,7 +15,7 @@ from kafka_salvage.cli import exits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FILES = frozenset({"out", "json_file", "mapfile", "metrics", "state"})
+_FILES = frozenset({"out", "json_file", "html_file", "mapfile", "metrics", "state"})
 OWN = _FILES | {"deep", "progress", "log_json", "quiet", "verbose", "formats", "resume"}
 """Parameters that a next command is not given."""
 
@@ -171,3 +171,10 @@ def output_file(ctx: click.Context, param: click.Parameter, value: str | None) -
         if not Path(os.path.realpath(place)).parent.is_dir():
             raise click.BadParameter(f"{exits.safe(value)}: there is no such directory; make it first")
     return value
+
+
+def named_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """As `output_file`, for what is not written to stdout."""
+    if value == "-":
+        raise click.BadParameter("it is not written to stdout; name a file")
+    return output_file(ctx, param, value)

@@ -81,6 +81,13 @@ def _leader_epoch(ctx: click.Context, param: click.Parameter, value: str) -> int
     metavar="TOPIC=UUID",
     help="Write partition.metadata with this id (repeatable).",
 )
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    callback=options.named_file,
+    help="Write the report as one page too, in any place outside of --out.",
+)
 @click.option("--resume", is_flag=True, help="Go on in a directory that an interrupted run left.")
 @click.option("--force", is_flag=True, help="Write into a directory that is not empty, or onto a small disk.")
 @click.option("--show-secrets", is_flag=True, help="Do not mask credentials in internal topics.")
@@ -91,6 +98,7 @@ def command(
     paths: tuple[str, ...],
     out: Path,
     formats: tuple[str, ...],
+    html_file: str | None,
     metrics: str | None,
     log_json: bool,
     quiet: bool,
@@ -103,14 +111,20 @@ def command(
     """
     aside.keep_off(paths)
     from kafka_salvage import api
-    from kafka_salvage.cli import render
+    from kafka_salvage.cli import html_page, render
 
-    outputs = [] if metrics is None else [metrics]
+    if html_file is not None and Path(html_file).resolve().is_relative_to(out.resolve()):
+        raise click.UsageError(
+            f"--html {html_file} lies inside --out, where each file has its sum; name a place beside it"
+        )
+    outputs = [each for each in (html_file, metrics) if each is not None]
     formats = formats or ("segments",)
     resuming.journal = out / ".partial" / "state.jsonl"
     with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "salvage") as display:
         receipt = api.salvage(paths, out=out, formats=formats, outputs=outputs, progress=display, **flags)
         display.outcome(receipt.exit_code)
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
+    if html_file is not None:
+        html_page.write(Path(html_file), receipt.report, request, receipt)
     render.report(receipt.report, request, receipt)
     return receipt.exit_code
