@@ -61,15 +61,23 @@ def believe(segment: SegmentSurvey, batches: BatchTable) -> SegmentSurvey:
     )
 
 
-def disbelieve(segment: SegmentSurvey, batch: BatchTable, where: OffsetRange, code: str, message: str) -> SegmentSurvey:
-    """The survey with one intact batch, a run by itself, as a duplicate of what another copy has elsewhere.
+def disbelieve(
+    segment: SegmentSurvey,
+    batch: BatchTable,
+    where: OffsetRange | None,
+    code: str,
+    message: str,
+    verdict: Verdict = Verdict.DUPLICATE,
+) -> SegmentSurvey:
+    """The survey with one intact batch, a run by itself, no longer believed.
 
     Args:
         segment: the survey.
         batch: one row.
-        where: its true offsets.
+        where: its true offsets, if they are known.
         code: of the finding that says so.
         message: of it.
+        verdict: of its bytes; `DUPLICATE` of what another copy has elsewhere.
     """
     start, stop = int(batch.position[0]), int(batch.stop[0])
     file = segment.segment.file
@@ -102,9 +110,7 @@ def disbelieve(segment: SegmentSurvey, batch: BatchTable, where: OffsetRange, co
                     )
                 )
             if high == start:
-                regions.append(
-                    Region(start, stop, Verdict.DUPLICATE, 1, count, where, findings=(*region.findings, finding))
-                )
+                regions.append(Region(start, stop, verdict, 1, count, where, findings=(*region.findings, finding)))
     keep = segment.runs.start != start
     runs = RunTable(**{name: getattr(segment.runs, name)[keep] for name in RUN_COLUMNS})
     facts = replace(

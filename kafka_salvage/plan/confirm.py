@@ -9,12 +9,16 @@ of another copy, and the headers of its damaged ones, are a map of what is damag
    another copy where a batch must begin: at the start of the file, behind a believed batch, or where the length of such a
    damaged header leads. The header holds the CRC: it is that very batch.
 3. A batch that touches one of these is believed when their offsets follow on.
+4. A batch that begins where one must begin, but some offsets later than it should (those before it were cut out of this copy), is
+   believed when a batch of another copy ends right before it, and one of another copy, or a file, begins right behind it or
+   nothing does.
 
 No batch inside a payload can stand there. That the other copy's payload is damaged does not matter.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -68,10 +72,16 @@ class _Map:
     Attributes:
         sizes: base offset -> (bytes, offset behind).
         headers: placed headers of damaged batches, but for their epochs.
+        ends: offsets behind believed batches.
+        begins: first offsets of believed batches and of files.
+        top: behind all that is believed.
     """
 
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     headers: set[bytes] = field(default_factory=set)
+    ends: set[int] = field(default_factory=set)
+    begins: set[int] = field(default_factory=set)
+    top: int = UNBOUNDED
 
 
 def confirm(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
@@ -95,17 +105,22 @@ def confirm(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
             continue
         wanted = spans_of((stretch.expected, stretch.bound) for stretch in harmed[at])
         others = [place for place in range(len(strands)) if place != at]
-        known = _Map()
+        known = _Map(top=max(each.end for each in strands))
         for place in others:
             known.sizes.update(maps[place].sizes)
             known.headers |= maps[place].headers
-        known.sizes.update(_sizes([strands[place] for place in others], wanted, edges))
+        believed = _sizes([strands[place] for place in others], wanted, edges)
+        known.sizes.update(believed)
+        known.ends.update(following for _, following in believed.values())
+        known.begins.update(believed)
+        known.begins.update(s.segment.base_offset for each in strands for s in each.segments if s.segment.base_offset)
         made.append(_confirmed(strand, harmed[at], known))
     return made
 
 
 def _stretches(strand: Strand) -> Iterator[_Stretch]:
     """Harmed bytes of a copy's own files; regions that touch are one stretch."""
+    bases = sorted(segment.segment.base_offset or 0 for segment in strand.segments)
     for number, segment in enumerate(strand.survey.segments):
         if segment.segment.state is not strand.survey.replica.state or segment.segment.base_offset is None:
             continue
@@ -115,7 +130,7 @@ def _stretches(strand: Strand) -> Iterator[_Stretch]:
                 start = region.start if start is None else start
             elif start is not None:
                 stop = segment.regions.size if region is None else region.start
-                yield _Stretch(number, start, stop, _before(segment, start), _behind(segment, stop))
+                yield _Stretch(number, start, stop, _before(segment, start), _behind(segment, stop, bases))
                 start = None
 
 
@@ -125,9 +140,13 @@ def _before(segment: SegmentSurvey, position: int) -> int:
     return (segment.segment.base_offset or 0) if at < 0 else int(segment.runs.next_offset[at])
 
 
-def _behind(segment: SegmentSurvey, position: int) -> int:
+def _behind(segment: SegmentSurvey, position: int, bases: Sequence[int]) -> int:
+    """First offset of the believed batch behind a position, or of the next file."""
     at = int(np.searchsorted(segment.runs.start, position))
-    return UNBOUNDED if at == len(segment.runs) else int(segment.runs.first_offset[at])
+    if at < len(segment.runs):
+        return int(segment.runs.first_offset[at])
+    following = bisect_right(bases, segment.segment.base_offset or 0)
+    return bases[following] if following < len(bases) else UNBOUNDED
 
 
 def _anchored(segment: SegmentSurvey, position: int) -> bool:
@@ -206,6 +225,7 @@ def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> Re
                 }
                 if _anchored(segment, stretch.start):
                     tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known.sizes))
+                    tables.update((int(table.position[0]), table) for table in _by_fit(source, stretch, known))
                 if tables:
                     found.setdefault(number, []).extend(_disjoint(tables))
     if not found:
@@ -241,6 +261,25 @@ def _by_map(source: Source, stretch: _Stretch, sizes: Mapping[int, tuple[int, in
             position += size
         else:
             return
+
+
+def _by_fit(source: Source, stretch: _Stretch, known: _Map) -> Iterator[BatchTable]:
+    """Rule 4: batches that touch what is believed, and fill exactly what other copies leave."""
+    position, expected, waiting = stretch.start, stretch.expected, list[BatchTable]()
+    for _ in range(_MOST_STEPS):
+        table = _batch_at(source, position, stretch.stop)
+        if table is None:
+            return
+        first, following = int(table.base_offset[0]), int(table.last_offset[0]) + 1
+        if first < expected or following > stretch.bound:
+            return
+        if first > expected and first not in known.ends:
+            return
+        waiting.append(table)
+        if following in known.begins or following == stretch.bound or following >= known.top:
+            yield from waiting
+            waiting.clear()
+        position, expected = int(table.stop[0]), following
 
 
 def _batch_at(source: Source, position: int, stop: int) -> BatchTable | None:

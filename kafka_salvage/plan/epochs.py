@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -128,16 +129,17 @@ def checkpoint_of(strand: Strand) -> tuple[list[Line], list[Line]]:
     return good, bad
 
 
-def reigns_of(lines: Sequence[Line], reach: int) -> list[Reign]:
-    """What the lines of a checkpoint say of a log that reached up to an offset.
+def reigns_of(strand: Strand, lines: Sequence[Line], reach: int) -> list[Reign]:
+    """What the believed lines of a copy's checkpoint say of a log that reached up to an offset.
 
     A leader begins where the log ends: what lies below the start of an epoch was there. One that has not written yet says
-    nothing of what others have behind it.
+    nothing of what others have behind it, nor does one whose end is told by a line that the batches contradict.
     """
-    stops = [*(start for _, start in lines[1:]), reach][: len(lines)]
-    return [
-        (epoch, start, max(start, stop)) for (epoch, start), stop in zip(lines, stops, strict=True) if start < reach
-    ]
+    listed = strand.survey.replica.epochs or ()
+    believed = set(lines)
+    ends: dict[Line, int] = dict.fromkeys(listed[-1:], reach)
+    ends.update((line, behind[1] if behind in believed else line[1]) for line, behind in pairwise(listed))
+    return [(epoch, start, max(start, ends[epoch, start])) for epoch, start in lines if start < reach]
 
 
 def supported_epochs(strands: Sequence[Strand], lines: Iterable[Line]) -> frozenset[int]:

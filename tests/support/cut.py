@@ -65,7 +65,7 @@ def _base(name: str) -> int | None:
     return int(head) if head.isdigit() else None
 
 
-def _copy_partition(source: Path, target: Path, offsets: tuple[int, int] | None) -> None:
+def copy_partition(source: Path, target: Path, offsets: tuple[int, int] | None) -> None:
     target.mkdir(parents=True)
     for file in sorted(source.iterdir()):
         base = _base(file.name)
@@ -90,7 +90,7 @@ def _raise_epochs(text: str, log_start: int) -> str:
     return "\n".join([version, str(len(rows)), *(f"{epoch} {start}" for epoch, start in rows)]) + "\n"
 
 
-def _cut_checkpoint(text: str, kept: Mapping[Partition, tuple[int, int] | None]) -> str:
+def cut_checkpoint(text: str, kept: Mapping[Partition, tuple[int, int] | None]) -> str:
     if not text:
         return text
     version, _, *lines = text.splitlines()
@@ -142,11 +142,11 @@ def cut() -> None:
         origin = scene(archive, name)
         for (topic, partition), offsets in kept.items():
             directory = f"{topic}-{partition}"
-            _copy_partition(origin / broker / directory, CLEAN / name / broker / directory, offsets)
+            copy_partition(origin / broker / directory, CLEAN / name / broker / directory, offsets)
         for checkpoint in CHECKPOINTS:
             path = origin / broker / checkpoint
             if path.is_file():
-                (CLEAN / name / broker / checkpoint).write_text(_cut_checkpoint(path.read_text(), kept))
+                (CLEAN / name / broker / checkpoint).write_text(cut_checkpoint(path.read_text(), kept))
         properties = origin / broker / "meta.properties"
         if properties.is_file():
             shutil.copyfile(properties, CLEAN / name / broker / properties.name)
