@@ -188,7 +188,7 @@ class GroupTarget(Target):
         from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
         listed = [
-            TopicPartition(p.new_topic or "", p.new_partition or 0, p.new_offset or 0, p.metadata) for p in positions
+            TopicPartition(p.new_topic or "", p.new_partition or 0, p.new_offset or 0, _metadata(p)) for p in positions
         ]
         asked = [ConsumerGroupTopicPartitions(group, listed)]
         doing = f"committing the positions of group {group}"
@@ -207,6 +207,12 @@ class GroupTarget(Target):
                 if str(each.error.name()) in _BUSY:
                     raise _active({group: "active"})
                 raise self.failure(each.error, f"{doing} in {each.topic}-{each.partition}")
+
+
+def _metadata(position: NewPosition) -> str:
+    """A group's own text, which the client ends with a zero itself; one with a zero inside cannot be committed."""
+    text = position.metadata.removesuffix("\0").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "" if "\0" in text else text
 
 
 def _active(groups: dict[str, str]) -> DestinationError:

@@ -1,0 +1,102 @@
+"""A cluster is consumed back: what was sent is found, and what is wrong there is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.export.replay.config import client_settings
+from kafka_salvage.export.replay.consuming import verify_cluster
+from kafka_salvage.export.replay.offset_map import OffsetMap
+from kafka_salvage.export.replay.supply import Supply, SupplyLine
+from kafka_salvage.export.replay.target import Target
+from tests.broker.loading import damaged
+from tests.broker.sending import Sent, rows_of, send, supply_of, usual
+from tests.support.cluster import Trio
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def supply(tmp_path_factory: pytest.TempPathFactory) -> Supply:
+    """Damaged partitions of every magic and codec."""
+    directory = tmp_path_factory.mktemp("verify") / "broker-1"
+    damaged(directory)
+    return supply_of(directory)
+
+
+def counted(supply: Supply) -> dict[tuple[str, int], int]:
+    return {(line.topic, line.partition): sum(1 for _ in usual(rows_of(line))) for line in supply.lines}
+
+
+def create(trio: Trio, supply: Supply, prefix: str) -> None:
+    numbers: dict[str, int] = {}
+    for line in supply.lines:
+        numbers[f"{prefix}.{line.topic}"] = max(numbers.get(f"{prefix}.{line.topic}", 0), line.partition + 1)
+    trio.create_all(numbers)
+
+
+def test_what_was_sent_is_found_again(trio: Trio, supply: Supply) -> None:
+    create(trio, supply, "whole")
+    runs = send(trio, supply, lambda topic: f"whole.{topic}")
+    found = verify_cluster(supply, client_settings(None, trio.address), runs, jobs=2)
+    assert found.exit_code == 0
+    assert {(p.topic, p.partition): p.counts.equal for p in found.partitions} == counted(supply)
+    assert sum(counted(supply).values()) > 3000
+    timeless = sum(1 for line in supply.lines for row in usual(rows_of(line)) if row["kind"] == -1)
+    assert found.total("retimed") == timeless > 0
+    undecided = sum(1 for line in supply.lines for row in rows_of(line) if row["label"] not in ("none", "committed"))
+    assert found.total("left_out") == undecided > 0
+    assert found.total("unexpected") == 0
+
+
+def spoiled(line: SupplyLine, rows: Iterator[Sent]) -> Iterator[Sent]:
+    """Of `orders`: the third value changed, the fifth record replaced, another one behind the eighth, the last not sent."""
+    listed = list(rows)
+    for number, row in enumerate(listed):
+        if line.topic != "orders":
+            yield row
+        elif number == 2:
+            yield {**row, "value": b"spoiled"}
+        elif number == 4:
+            yield {**row, "offset": None}  # in no map: missing from it, and there as somebody else's
+        elif number == len(listed) - 1:
+            return
+        else:
+            yield row
+            if number == 7:
+                yield {**row, "offset": None}
+
+
+def test_what_differs_is_counted_and_named(trio: Trio, supply: Supply) -> None:
+    create(trio, supply, "spoiled")
+    runs = send(trio, supply, lambda topic: f"spoiled.{topic}", spoiled)
+    found = verify_cluster(supply, client_settings(None, trio.address), runs)
+    assert found.exit_code == 3
+    (bad,) = [p for p in found.partitions if not p.whole]
+    offsets = [row["offset"] for line in supply.lines if line.topic == "orders" for row in usual(rows_of(line))]
+    assert (bad.topic, bad.counts.differing, bad.counts.not_sent, bad.counts.unexpected) == ("orders", 1, 2, 2)
+    assert bad.counts.equal == len(offsets) - 3
+    shown = {(d.offset, d.what) for d in bad.counts.differences}
+    assert shown == {
+        (offsets[2], "value"), (offsets[4], "not sent"), (offsets[-1], "not sent"), (None, "unexpected"),
+    }  # fmt: skip
+
+
+def test_a_map_of_another_cluster_and_a_partition_that_is_not_there(trio: Trio, supply: Supply) -> None:
+    settings = client_settings(None, trio.address)
+    runs = OffsetMap({}, "AAAAAAAAAAAAAAAAAAAAAA")
+    with pytest.raises(RequestError, match="of cluster AAAAAAAAAAAAAAAAAAAAAA"):
+        verify_cluster(supply, settings, runs)
+    found = verify_cluster(supply, settings, None)
+    assert found.exit_code == 3
+    assert {p.reason for p in found.partitions} == {"the cluster has no such partition"}
+    assert found.total("not_sent") == sum(counted(supply).values())
+
+
+def test_a_cluster_that_does_not_answer_is_said(supply: Supply, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Target.__init__, "__kwdefaults__", {"wait": 3.0})
+    with pytest.raises(DestinationError, match=r"no broker answers at 127.0.0.1:1"):
+        verify_cluster(supply, client_settings(None, "127.0.0.1:1"))
