@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from kafka_salvage import __version__
-from kafka_salvage.cli import check, compare, exits, groups, resuming, salvage, show, verify
+from kafka_salvage.cli import allocation, check, compare, exits, groups, resuming, salvage, show, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -95,6 +95,7 @@ def _open_standard_streams() -> None:
 def main() -> None:
     """Entry point of `kafka-salvage`."""
     _open_standard_streams()
+    allocation.give_back()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop

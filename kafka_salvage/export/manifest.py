@@ -42,6 +42,7 @@ def settings(plan: Plan, options: ExportOptions) -> dict[str, Any]:
         "encoding": options.encoding,
         "compress": options.compress,
         "isolation": str(policy.isolation),
+        "latest_per_key": options.latest_per_key,
         "undecided": str(policy.undecided),
         "leader_epoch": policy.leader_epoch,
         "include": sorted(str(each) for each in policy.include),
@@ -133,13 +134,14 @@ def sums(files: Iterable[WrittenFile]) -> bytes:
 
 def run_block(inventory: Inventory, options: ExportOptions, out: str, begun: dt.datetime) -> dict[str, Any]:
     """Everything that differs from run to run: times, host, command line, real paths."""
+    system = os.uname()
     return {
         "version": _version(),
         "argv": list(options.argv or sys.argv),
         "started": begun.isoformat(),
         "finished": dt.datetime.now(dt.UTC).isoformat(),
-        "host": os.uname().nodename,
-        "system": platform.platform(),
+        "host": system.nodename,
+        "system": f"{system.sysname}-{system.release}-{system.machine}",  # `platform` would run a program
         "python": platform.python_version(),
         "process": os.getpid(),
         "out": shown(out),
