@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kafka_salvage.vector.alike import CODECS, FOLD_MOST, make_run, note
 from kafka_salvage.vector.cache import inner
-from kafka_salvage.vector.crc import castagnoli_of, zlib_apart
-from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, least_length
+from kafka_salvage.vector.crc import zlib_apart
+from kafka_salvage.vector.headers import COVERED_LEGACY, HEADER, OVERHEAD, least_length
 from kafka_salvage.vector.pointers import (
-    load_be16,
     load_be32,
     load_be64,
     load_beu32,
@@ -30,16 +30,14 @@ from kafka_salvage.vector.pointers import (
     store_32,
     store_64,
 )
+from kafka_salvage.vector.target import crc_variant
 
 FOLD_BYTES = 1 << 20
-FOLD_MOST = 64 << 10
-"""Bytes of the largest batch that is folded; no window may be smaller."""
-CODECS = 7
 PLAIN_BITS = 0x18
 """Attributes that a folded v2 batch may have besides its codec: append time, transactional."""
-_TRANSACTIONAL = 0x10
 _HIGHEST = 1 << 62
 _MOST_RECORDS = (1 << 31) - 1
+_run = make_run(wide=crc_variant() == "avx512")
 
 
 @inner
@@ -53,19 +51,8 @@ def _next_mark(passed: int, marks: int) -> int:
 
 
 @inner
-def _note(position: int, last_offset: int, marks: int) -> None:
-    """Notes for all marks up to ``position``: the batch that begins there, and the last offset before it."""
-    mark, stop = load_i64(marks), load_i64(marks + 8)
-    places, offsets = load_i64(marks + 16), load_i64(marks + 24)
-    while mark < stop and load_i64(mark) <= position:
-        store_64(mark + places, position)
-        store_64(mark + offsets, last_offset)
-        mark += 8
-
-
-@inner
 def _extend_v2(
-    away: int, position: int, filled: int, edge: int, block: int, capacity: int, row: int, counts: int
+    away: int, position: int, filled: int, edge: int, marks: int, block: int, capacity: int, row: int, counts: int
 ) -> int:
     """Takes magic-2 batches from ``position`` on into the row; gives the position behind the last one."""
     longs, step = block + 8 * row, 8 * capacity
@@ -79,29 +66,12 @@ def _extend_v2(
     ordinary = kind & ~PLAIN_BITS == 0 and attributes & CODECS <= 4 and low >= 0 and high >= 0
     if not ordinary or first < 0 or first > _HIGHEST or load_i32(words + 12 * capacity) != following - first:
         return position
-    low, added, begin = min(low, high), 0, position
-    limit, transactional = first + _MOST_RECORDS, kind & _TRANSACTIONAL != 0
-    while position < edge and filled - position >= HEADER:
-        header = away + position
-        size = load_be32(header + 8) + OVERHEAD
-        if size < HEADER or size > FOLD_MOST or size > filled - position or load_i8(header + 16) != 2:
-            break
-        attributes, count = load_be16(header + 21), load_be32(header + 57)
-        if load_be32(header + 12) != epoch or attributes & ~CODECS != kind or attributes & CODECS > 4:
-            break
-        if load_be64(header) != following or load_be32(header + 23) != count - 1:
-            break
-        early, late = load_be64(header + 27), load_be64(header + 35)
-        if count <= 0 or following + count > limit or early < 0 or late < 0:
-            break
-        if transactional and (load_be64(header + 43) != producer or load_be16(header + 51) != producer_epoch):
-            break
-        if castagnoli_of(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
-            break
-        low, high = min(low, min(early, late)), max(high, late)
-        following += count
-        position += size
-        added += 1
+    last, end = away + min(edge - 1, filled - HEADER), away + filled
+    reached, following, low, high, added = _run(
+        away + position, last, end, away, marks, following, first + _MOST_RECORDS,
+        kind, epoch, producer, producer_epoch, min(low, high), max(low, high),
+    )  # fmt: skip
+    begin, position = position, reached - away
     if added:
         store_64(longs + step, load_i64(longs + step) + position - begin)
         store_64(longs + 4 * step, following - 1)
@@ -193,16 +163,18 @@ def make_extend(*, legacy: bool) -> Callable[[int, int, int, int, int, int, int,
         magic = load_i8(block + 84 * capacity + row)
         while True:
             mark, edge = _next_mark(passed, marks), full
-            if mark < load_i64(marks + 8):
+            on_the_way = magic == 2 and not large and load_i64(marks + 16) != 0
+            if mark < load_i64(marks + 8) and not on_the_way:
                 edge = min(edge, load_i64(mark))
             if not large and magic == 2:
-                position = _extend_v2(away, position, filled, edge, block, capacity, row, counts)
+                position = _extend_v2(away, position, filled, edge, marks, block, capacity, row, counts)
             elif not large:
                 position = extend_legacy(away, position, filled, edge, block, capacity, row, counts, magic)
-            if position < edge or load_i64(marks + 16) == 0:
+            if load_i64(marks + 16) == 0:
                 return position
-            _note(position, load_i64(longs + 32 * capacity), marks)
-            if position >= full:
+            if position >= edge or on_the_way:
+                note(away + position, load_i64(longs + 32 * capacity), away, marks)
+            if position < edge or position >= full:
                 return position
             passed = position
 

@@ -55,6 +55,7 @@ def _function(name: str, signature: tuple[Any, ...], emit: Emit) -> Any:
         1: lambda a: result,
         2: lambda a, b: result,
         3: lambda a, b, c: result,
+        8: lambda a, b, c, d, e, f, g, h: result,
     }
 
     def typing(context: Any) -> Any:
@@ -121,15 +122,52 @@ def _fold_512(builder: Any, args: list[Any]) -> Any:
     return builder.xor(builder.xor(low, high), following)
 
 
-def _load_right(builder: Any, args: list[Any]) -> Any:
-    address, count = args
-    ones = ir.Constant(LONG, -1)
-    mask = builder.bitcast(builder.shl(ones, builder.sub(ir.Constant(LONG, 64), count)), ir.VectorType(BIT, 64))
+def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
+    """The bytes whose bit is set in an i64; the others are not touched, and zero."""
+    bits = builder.bitcast(mask, ir.VectorType(BIT, 64))
     pointer = builder.inttoptr(address, B64.as_pointer())
-    kind = ir.FunctionType(B64, [pointer.type, WORD, mask.type, B64])
+    kind = ir.FunctionType(B64, [pointer.type, WORD, bits.type, B64])
     name = "llvm.masked.load.v64i8.p0"
     load = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    return builder.bitcast(builder.call(load, [pointer, ir.Constant(WORD, 1), mask, ir.Constant(B64, None)]), X8)
+    return builder.bitcast(builder.call(load, [pointer, ir.Constant(WORD, 1), bits, ir.Constant(B64, None)]), X8)
+
+
+def _load_right(builder: Any, args: list[Any]) -> Any:
+    address, count = args
+    return _masked_load(builder, address, builder.shl(ir.Constant(LONG, -1), builder.sub(ir.Constant(LONG, 64), count)))
+
+
+def _load_left(builder: Any, args: list[Any]) -> Any:
+    address, count = args
+    mask = builder.lshr(ir.Constant(LONG, -1), builder.sub(ir.Constant(LONG, 64), count))
+    return _masked_load(builder, address, mask)
+
+
+def _octet(builder: Any, args: list[Any]) -> Any:
+    vector = ir.Constant(X8, ir.Undefined)
+    for lane, word in enumerate(args):
+        vector = builder.insert_element(vector, word, ir.Constant(WORD, lane))
+    return vector
+
+
+def _differs(builder: Any, args: list[Any]) -> Any:
+    x, y, mask = args
+    other = builder.and_(builder.xor(x, y), mask)
+    lanes = builder.icmp_unsigned("!=", other, ir.Constant(X8, None))
+    return builder.zext(builder.bitcast(lanes, BYTE), LONG)
+
+
+def _load_swapped(builder: Any, args: list[Any]) -> Any:
+    loaded = builder.load(builder.inttoptr(args[0], B16.as_pointer()), align=1)
+    places = ir.Constant(ir.VectorType(WORD, 16), [7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8])
+    return builder.bitcast(builder.shuffle_vector(loaded, loaded, places), X2)
+
+
+def _chosen(sign: str) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        return builder.select(builder.icmp_signed(sign, *args), *args)
+
+    return emit
 
 
 def _quarter(index: int) -> Emit:
@@ -193,6 +231,16 @@ load_128 = _function("load_128", (R128, I), _load(X2))
 load_512 = _function("load_512", (R512, I), _load(X8))
 load_right = _function("load_right", (R512, I, I), _load_right)
 """(address - (64 - count), count): the last ``count`` (1..64) of these 64 bytes; the others are not touched, and zero."""
+load_left = _function("load_left", (R512, I, I), _load_left)
+"""(address, count): the first ``count`` (1..64) bytes there; the others are not touched, and zero."""
+load_swapped = _function("load_swapped", (R128, I), _load_swapped)
+"""Two big-endian words."""
+octet = _function("octet", (R512, *[I] * 8), _octet)
+differs = _function("differs", (I, R512, R512, R512), _differs)
+"""(x, y, mask): not 0 if they differ in a bit of the mask."""
+lesser = _function("lesser", (R128, R128, R128), _chosen("<"))
+greater = _function("greater", (R128, R128, R128), _chosen(">"))
+"""Of two signed words each."""
 pair = _function("pair", (R128, I, I), lambda b, a: _pair(b, *a))
 fourfold = _function("fourfold", (R512, I, I), _fourfold)
 xor_512 = _function("xor_512", (R512, R512, R512), lambda b, a: b.xor(*a))
