@@ -168,6 +168,11 @@ class Finder:
         claims: I64 = self._claim_position[(self._claim_stop == position) & (self._claim_position >= low)]
         return claims
 
+    def members(self, start: int, most: int) -> list[int]:
+        """Where the first batches begin of the chain at the candidate at ``start``, as far as was searched."""
+        positions: list[int] = self._table.position[self._hop(start, most)[0]].tolist()
+        return positions
+
     def chain(self, start: int) -> Chain:
         """The chain that begins with the candidate at ``start``; only rows of the searched stretch are kept."""
         if start not in self._chains:
@@ -189,7 +194,7 @@ class Finder:
         rest, wrappers = summary.rows - len(table), frozenset(summary.wrappers)
         return Chain(table, end, rest, summary.last_offset, epochs, wrappers, summary.named)
 
-    def _hop(self, start: int) -> tuple[list[int], int]:
+    def _hop(self, start: int, most: int = 1 << 62) -> tuple[list[int], int]:
         """Rows of the chain as far as was searched, and the end of the last one."""
         if self._following is None:
             positions = self._table.position
@@ -198,7 +203,7 @@ class Finder:
             self._following = np.where(padded[behind] == self._table.stop, behind, -1).astype(np.int64)
         at = int(np.searchsorted(self._table.position, start))
         rows = []
-        while at >= 0:
+        while at >= 0 and len(rows) < most:
             rows.append(at)
             at = int(self._following[at])
         return rows, int(self._table.stop[rows[-1]])

@@ -72,8 +72,10 @@ class Ground:
 
     def begin(self, position: int) -> None:
         """Says that damage was met at ``position``: nothing before it is asked for again."""
-        if self._sums is None:
-            self._from = position
+        if self._sums is None or position < self._sums.start:
+            self._sums, self._from = None, position
+        else:
+            self._sums.forget(position)
         self.finder.restart(position)
 
     def sums(self) -> RangeCrc:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +26,8 @@ from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.vector.crc import crc32, crc32_combine
 
 MOST_ENDS = 64
-_FEW = 4
 _MEMBERS = 8
 """Batches at the head of a chain of which each may be the first that is no guest."""
-"""Ends that are tried before more candidates are looked for: most hosts end where they say or where the next one begins."""
 LENGTH_AT = 8
 MAGIC_AT = 16
 
@@ -70,7 +67,6 @@ class Hosts:
         self._ground = ground
         self._ceiling = ceiling
         self._proved: dict[int, Host | None] = {}
-        self._asked = False
 
     def proved(self, position: int) -> Host | None:
         """The host that begins at ``position``, if a length or a magic proves it."""
@@ -82,41 +78,44 @@ class Hosts:
         head = self._ground.head(position)
         if head is None or position >= self._ground.data_stop:
             return None
-        self._asked = False
         ends = self._ends(head)
-        while group := list(itertools.islice(ends, _FEW if not self._asked else MOST_ENDS)):
-            self._asked = True
+        while group := next(ends, None):
             for end, magic in self._fitting(head, group):
                 host = self._decoded(head, end, magic)
                 if host is not None:
                     return host
         return None
 
-    def _ends(self, head: Head) -> Iterator[int]:
-        """Ends worth a CRC: the claimed one, the data's, then starts and ends of chains behind."""
+    def _ends(self, head: Head) -> Iterator[list[int]]:
+        """Ends worth a CRC, in groups: the claimed one, the data's, then starts and ends of chains behind."""
         ground = self._ground
-        seen = set()
-        for end in self._possible_ends(head):
-            if end not in seen and head.position + OVERHEAD + MIN_LENGTH[0] <= end <= ground.size:
-                seen.add(end)
-                yield end
-                if len(seen) >= MOST_ENDS:
-                    return
+        seen: set[int] = set()
+        for possible in self._possible_ends(head):
+            group = []
+            for end in possible:
+                if end not in seen and head.position + OVERHEAD + MIN_LENGTH[0] <= end <= ground.size:
+                    seen.add(end)
+                    group.append(end)
+            group = group[: len(group) - max(0, len(seen) - MOST_ENDS)]
+            if group:
+                yield group
+            if len(seen) >= MOST_ENDS:
+                return
 
-    def _possible_ends(self, head: Head) -> Iterator[int]:
+    def _possible_ends(self, head: Head) -> Iterator[list[int]]:
         """The claimed end; starts of candidates and ends of chains up to the first that goes on; without one, the data's."""
         ground = self._ground
-        yield head.stop
         at = ground.finder.following(head.position + 1)
+        group = [head.stop]
         while at is not None:
+            # most hosts end where they say or where the next one begins: how far its chain goes is asked later
+            yield [*group, *ground.finder.members(at, _MEMBERS)]
             chain = ground.finder.chain(at)
-            yield from chain.batches.position[:_MEMBERS].tolist()
             if chain.end < ground.data_stop and (ground.named_by_index(chain.batches) or self._goes_on(chain)):
                 return
-            yield chain.end
+            group = [chain.end]
             at = ground.finder.following(chain.end) if chain.end < ground.data_stop else None
-        yield ground.size
-        yield from range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)
+        yield [*group, ground.size, *range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)]
 
     def _goes_on(self, chain: Chain) -> bool:
         """Whether a sane header with a higher offset follows the chain, and its claim leads on: no payload ends so."""
@@ -132,7 +131,7 @@ class Hosts:
         for magic in (2, 1, 0):
             stored = int.from_bytes(head.raw[CRC_AT[magic] : CRC_AT[magic] + 4], "big")
             long_enough = stops - at >= MIN_LENGTH[magic] + OVERHEAD
-            if len(head.raw) < CRC_AT[magic] + 4 or not long_enough.any():
+            if len(head.raw) < CRC_AT[magic] + 4 or not long_enough.any() or not self._may_be(head, magic, ends):
                 continue
             chosen = stops[long_enough]
             starts = np.full(len(chosen), at + CRC_FROM[magic], np.int64)
@@ -150,6 +149,19 @@ class Hosts:
             for end in ends
             for magic in sorted(found.get(end, ()), key=lambda one: (one != head.magic, -one))
         ]
+
+    def _may_be(self, head: Head, magic: int, ends: list[int]) -> bool:
+        """Whether the header would be sane with this magic and the largest of these lengths; then no sum need be made."""
+        size = min(max(ends) - head.position, self._ground.cap) - OVERHEAD
+        raw = (
+            head.raw[:LENGTH_AT]
+            + struct.pack(">i", size)
+            + head.raw[12:MAGIC_AT]
+            + bytes([magic])
+            + head.raw[MAGIC_AT + 1 :]
+        )
+        fresh = parse_head(raw, head.position)
+        return fresh is not None and is_sane(fresh, fresh.offset, self._ground.cap)
 
     @staticmethod
     def _effects(head: Head, magic: int, behind: I64) -> U32:

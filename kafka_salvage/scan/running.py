@@ -36,11 +36,25 @@ class RangeCrc:
         self._origin = start // self._block * self._block
         boundaries = (self.stop - self._origin) // self._block + 1
         self._registers: dict[bool, U32] = {}
+        self._first = {True: 0, False: 0}
         self._known = {True: 1, False: 1}
         self._count = boundaries
 
     def __repr__(self) -> str:
         return f"RangeCrc({self._source.name!r}, {self.start}..{self.stop})"
+
+    def forget(self, position: int) -> None:
+        """Says that nothing before ``position`` will be asked for; it is dear from now on, and what lies between is not summed."""
+        wanted = min(max(0, position - self._origin) // self._block, self._count - 1)
+        for castagnoli in (True, False):
+            if self._known[castagnoli] <= wanted:
+                self._begin(castagnoli, wanted)
+
+    def _begin(self, castagnoli: bool, boundary: int) -> None:
+        """Sums from a boundary on: any register will do there, since only differences count."""
+        registers = self._registers.setdefault(castagnoli, np.zeros(self._count, np.uint32))
+        registers[boundary] = 0
+        self._first[castagnoli], self._known[castagnoli] = boundary, boundary + 1
 
     def crc32c(self, start: int, stop: int) -> int:
         """CRC-32C (magic 2) of ``[start, stop)``.
@@ -105,13 +119,15 @@ class RangeCrc:
         )
         return out
 
-    def _boundaries(self, castagnoli: bool, position: int) -> U32:
-        """Registers at the boundaries, summed up to the last one at or before ``position``."""
+    def _boundaries(self, castagnoli: bool, lowest: int, position: int) -> U32:
+        """Registers at the boundaries, summed from ``lowest`` up to the last one at or before ``position``."""
         from kafka_salvage.vector import finding
         from kafka_salvage.vector.pointers import address_of, aligned_buffer
 
         registers = self._registers.setdefault(castagnoli, np.zeros(self._count, np.uint32))
         wanted = (position - self._origin) // self._block + 1
+        if (lowest - self._origin) // self._block < self._first[castagnoli]:
+            self._begin(castagnoli, (lowest - self._origin) // self._block)
         buffer: U8 = aligned_buffer(_PIECE if self._known[castagnoli] < wanted else 0)
         while (known := self._known[castagnoli]) < wanted:
             count = min(_PIECE // self._block, wanted - known)
@@ -129,7 +145,7 @@ class RangeCrc:
 
         order = np.argsort(positions, kind="stable")
         ascending = np.ascontiguousarray(positions[order], np.int64)
-        registers = self._boundaries(castagnoli, int(ascending[-1]))
+        registers = self._boundaries(castagnoli, int(ascending[0]), int(ascending[-1]))
         room = _ROOM if len(positions) > 3 else self._block
         buffer = aligned_buffer(room)
         state = np.zeros(finding.TRACE_SIZE, np.int64)
