@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Unpack
@@ -12,11 +12,17 @@ from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
 from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.estimate import outlook
+from kafka_salvage.export.latest import latest_tables
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Receipt
+from kafka_salvage.export.replay.choices import ReplayChoices
+from kafka_salvage.export.replay.config import client_settings
+from kafka_salvage.export.replay.consuming import ClusterVerification
+from kafka_salvage.export.replay.consuming import verify_cluster as compare_cluster
 from kafka_salvage.export.replay.map_file import read_map
 from kafka_salvage.export.replay.offset_map import OffsetMap
 from kafka_salvage.export.replay.positions import NewPositions, translated
+from kafka_salvage.export.replay.rescue import Rescue
 from kafka_salvage.export.rows import plan_tables
 from kafka_salvage.export.salvage_plan import refuse_destination, write_rescue
 from kafka_salvage.export.verification import Verification, verify_rescue
@@ -82,6 +88,7 @@ def salvage(
     formats: Sequence[str] = ("segments",),
     encoding: str = "base64",
     compress: str = "none",
+    latest_per_key: bool = False,
     resume: bool = False,
     force: bool = False,
     outputs: Sequence[str | os.PathLike[str]] = (),
@@ -95,6 +102,8 @@ def salvage(
         formats: ``segments``, ``jsonl``, ``parquet``, ``arrow``.
         encoding: how JSONL shows bytes: ``base64`` or ``utf8``.
         compress: JSONL files: ``none``, ``gzip`` or ``zstd``.
+        latest_per_key: only the newest record of each key, tombstones included, and a list of the keys whose newest may be
+            lost; not with ``segments``.
         resume: go on in a directory that an interrupted run left.
         force: write into a directory that is not empty, or onto a disk that seems too small.
         outputs: other places that the caller will write to; refused when they lie inside a source.
@@ -108,6 +117,7 @@ def salvage(
         formats=tuple(dict.fromkeys(formats)),
         encoding=encoding,
         compress=compress,
+        latest_per_key=latest_per_key,
         resume=resume,
         force=force,
         jobs=flags.get("jobs") or engine.default_jobs(),
@@ -124,13 +134,18 @@ def salvage(
         return write_rescue(plan, make_report(plan, "deep"), Path(out), options, progress, stage)
 
 
-def records(paths: Paths, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
+def records(paths: Paths, *, latest_per_key: bool = False, **flags: Unpack[Flags]) -> Iterator[RecordTable]:
     """Intact records as columns, in offset order per partition, in pieces of bounded size.
+
+    Args:
+        paths: as in `check`.
+        latest_per_key: only the newest record of each key, tombstones included, as `salvage` gives them.
+        **flags: see `Flags`.
 
     Raises:
         RequestError: as in `check`.
     """
-    yield from plan_tables(_plan(paths, True, flags), limits_of(flags))
+    yield from (latest_tables if latest_per_key else plan_tables)(_plan(paths, True, flags), limits_of(flags))
 
 
 def groups(
@@ -246,6 +261,43 @@ def verify(
             )
     limits = Limits(ratio=inflate_ratio, cap=min(inflate_cap, memory // 2))
     return verify_rescue(Path(out), limits=limits, jobs=jobs or engine.default_jobs(), progress=progress)
+
+
+def verify_cluster(
+    out: str | os.PathLike[str],
+    *,
+    bootstrap_server: str,
+    offset_map: OffsetMap | str | os.PathLike[str] | None = None,
+    command_config: str | os.PathLike[str] | None = None,
+    **flags: Unpack[Flags],
+) -> ClusterVerification:
+    """Consumes the cluster that a rescue was replayed or loaded into, and compares every record; writes nothing.
+
+    Args:
+        out: what `salvage` was given as ``out``.
+        bootstrap_server: ``host:port``, several with commas.
+        offset_map: of the replay; without one the same offsets are expected, as after loading segments.
+        command_config: a Java client's properties, or librdkafka's names.
+        **flags: see `Flags`; filters narrow what is compared.
+
+    Raises:
+        RequestError: this is no rescue, the offset map is of another cluster, or a setting makes no sense.
+        SourceError: the rescue cannot be read.
+        DestinationError: the cluster cannot be reached, or refuses.
+        MissingExtraError: confluent-kafka is not installed.
+    """
+    settings = client_settings(None if command_config is None else Path(command_config), bootstrap_server)
+    runs = read_map(Path(offset_map)) if isinstance(offset_map, (str, os.PathLike)) else offset_map
+    rescue = Rescue(Path(out), _rescue_planner(flags), limits_of(flags))
+    supply = rescue.supply(ReplayChoices(), make_policy(flags).selection)
+    jobs, progress = flags.get("jobs") or engine.default_jobs(), flags.get("progress")
+    return compare_cluster(supply, settings, runs, jobs=jobs, progress=progress)
+
+
+def _rescue_planner(flags: Flags) -> Callable[[Sequence[Path]], Plan]:
+    """Plans over the segments of a rescue: everything, deep."""
+    kept: Flags = {"memory": flags.get("memory", 512 << 20), "jobs": flags.get("jobs")}
+    return lambda paths: plan_of(take_inventory([os.fspath(path) for path in paths]), True, kept)
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:

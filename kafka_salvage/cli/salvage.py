@@ -53,6 +53,11 @@ def _leader_epoch(ctx: click.Context, param: click.Parameter, value: str) -> int
     help="Compress JSONL files.",
 )
 @click.option(
+    "--latest-per-key",
+    is_flag=True,
+    help="Only the newest record of each key, and a list of keys whose newest may be lost. Default format: jsonl.",
+)
+@click.option(
     "--isolation",
     type=click.Choice(["read_uncommitted", "read_committed"]),
     default="read_uncommitted",
@@ -118,7 +123,7 @@ def command(
             f"--html {html_file} lies inside --out, where each file has its sum; name a place beside it"
         )
     outputs = [each for each in (html_file, metrics) if each is not None]
-    formats = formats or ("segments",)
+    formats = formats or (("jsonl",) if flags["latest_per_key"] else ("segments",))
     resuming.journal = out / ".partial" / "state.jsonl"
     with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "salvage") as display:
         receipt = api.salvage(paths, out=out, formats=formats, outputs=outputs, progress=display, **flags)

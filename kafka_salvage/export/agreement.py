@@ -224,6 +224,7 @@ def promises(manifest: Document, report: Document | None) -> list[Promise]:
     settings = manifest["settings"]
     chosen = settings["selection"]
     narrowed = any(chosen[name] is not None for name in _NARROWING)
+    narrowed |= bool(settings.get("latest_per_key"))
     plain = not narrowed and not set(settings["include"]) & _BY_INCLUDE.keys() and not manifest["shortfalls"]
     made: list[Promise] = []
     keys = Counter(_key(line) for line in manifest["partitions"])

@@ -22,6 +22,8 @@ PER_RECORD = 330
 """Bytes of a line of JSON besides key, value and headers."""
 PER_ROW = 180
 """Bytes of an Arrow row besides key, value, headers and names."""
+PER_KEY = 24
+"""Bytes of temporary files for each record, at most, while the latest of each key are looked for."""
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
 _TRIAL = 4 << 20
@@ -56,6 +58,9 @@ def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str
             wanted[name] = stored
     if plan.policy.selection.narrows_records:
         wanted = dict.fromkeys(wanted, 0)
+    if options.latest_per_key:
+        wanted = dict.fromkeys(wanted, 0)  # how many are the latest of their keys is not known
+        wanted["keys"] = PER_KEY * sum(_records(step) for line in lines for step in line.steps)
     wanted["quarantine"] = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
     wanted["documents"] = DOCUMENTS
     return wanted

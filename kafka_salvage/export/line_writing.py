@@ -14,6 +14,9 @@ from threading import Event
 from typing import Any
 
 from kafka_salvage.export import manifest, registry
+from kafka_salvage.export.doubts import NAME as LATEST
+from kafka_salvage.export.doubts import DoubtWriter
+from kafka_salvage.export.latest import Latest
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.receipt import Shortfall, WrittenFile
 from kafka_salvage.export.resuming import LINE, Bookmark, Bookmarks
@@ -79,7 +82,8 @@ class _LineWriter:
         self._record_writers: dict[str, RecordWriter] = {}
         self._shortfalls: list[Shortfall] = []
         self._edges = EdgeFilter(line, setting.policy, setting.options.limits)
-        self._rows = RecordFilter(line, setting.policy)
+        self._rows = RecordFilter(line, setting.policy, latest=setting.options.latest_per_key)
+        self._doubts: DoubtWriter | None = None
         self._unmarked, self._marked_at = 0, time.monotonic()
 
     @property
@@ -87,8 +91,9 @@ class _LineWriter:
         return f"{self._line.root}{self._line.directory}"
 
     @property
-    def _writers(self) -> dict[str, BatchWriter | RecordWriter]:
-        return {**self._batch_writers, **self._record_writers}
+    def _writers(self) -> dict[str, BatchWriter | RecordWriter | DoubtWriter]:
+        doubts = {} if self._doubts is None else {LATEST: self._doubts}
+        return {**self._batch_writers, **self._record_writers, **doubts}
 
     def write(self) -> LineResult:
         """Writes the line, from where it was left."""
@@ -119,6 +124,15 @@ class _LineWriter:
             else:
                 records = sink.record_writer(self._line, self._setting)
                 self._record_writers |= {name: records} if records is not None else {}
+        if self._setting.options.latest_per_key and self._record_writers:
+            limits, staging = self._setting.options.limits, self._setting.stage.staging
+            latest = Latest(self._line, limits, self._shortfalls, staging, heed=self._looked)
+            self._doubts = DoubtWriter(self._line, self._setting, latest)
+
+    def _looked(self, size: int) -> None:
+        """So many bytes were looked through for the latest of each key."""
+        self._heed()
+        self._progress.advance(size, self._name)
 
     def _take_step(self, number: int) -> None:
         step, limits = self._line.steps[number], self._setting.options.limits
@@ -147,8 +161,11 @@ class _LineWriter:
         if self._record_writers:
             limits = self._setting.options.limits
             for records in chunk_records(chunk, self._line.labels, self._rows, limits, self._shortfalls):
-                for record_writer in self._record_writers.values():
-                    record_writer.take(records)
+                if self._doubts is not None:
+                    records = self._doubts.take(records)
+                if len(records.table):
+                    for record_writer in self._record_writers.values():
+                        record_writer.take(records)
                 if not self._batch_writers:
                     self._progress.found(records=len(records.table))
 
@@ -176,7 +193,9 @@ class _LineWriter:
         notes: dict[str, Any] = {}
         files: list[WrittenFile] = []
         batches = [writer.finish() for writer in self._batch_writers.values()]
-        for written in (*batches, *(writer.finish() for writer in self._record_writers.values())):
+        records = [writer.finish() for writer in self._record_writers.values()]
+        records += [] if self._doubts is None else [self._doubts.finish()]
+        for written in (*batches, *records):
             files += written.files
             notes.update(written.notes)
         result = LineResult(manifest.partition_entry(self._line, notes), tuple(files), tuple(self._shortfalls))

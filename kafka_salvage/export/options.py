@@ -28,6 +28,7 @@ class ExportOptions:
         limits: bounds of decompression.
         segment_limit: most bytes of an output segment, and most that an offset may lie above its name.
         argv: the command line, for `run.json`.
+        latest_per_key: only the newest record of each key that counts; record formats only.
         bookmark_bytes, bookmark_seconds: how far a line is, is told after so many bytes of evidence, or so long.
 
     Raises:
@@ -43,6 +44,7 @@ class ExportOptions:
     limits: Limits = field(default_factory=Limits)
     segment_limit: int = MAX_SEGMENT
     argv: tuple[str, ...] = ()
+    latest_per_key: bool = False
     bookmark_bytes: int = 256 << 20
     bookmark_seconds: float = 10.0
 
@@ -57,3 +59,9 @@ class ExportOptions:
             )
         if not self.formats:
             raise RequestError("no output format is given", advice="Choose segments or jsonl.")
+        if self.latest_per_key and "segments" in self.formats:
+            raise RequestError(
+                "the latest record of each key cannot be written as segments",
+                causes=("Segments hold whole batches, copied as they are; the latest records are scattered over them.",),
+                advice="Choose --format jsonl, parquet or arrow; or load all segments into a topic with cleanup.policy=compact.",
+            )

@@ -133,7 +133,8 @@ def chunk_records(
             yield RecordChunk(chunk.step, table, labels.lookup(table.batches))
 
 
-def _labelled(line: Line, records: RecordChunk) -> RecordTable:
+def labelled(line: Line, records: RecordChunk) -> RecordTable:
+    """The records with where they come from."""
     file, verdict = records.step.survey.segment.file, str(records.step.verdict)
     origin = Origin(line.topic, line.partition, shown(file.source), shown(file.path), verdict, records.labels, _LABELS)
     return replace(records.table, origin=origin)
@@ -153,12 +154,13 @@ def plan_tables(plan: Plan, limits: Limits | None = None) -> Iterator[RecordTabl
         shortfalls: list[Shortfall] = []
         for chunk in line_batches(line, bounds, shortfalls):
             for records in chunk_records(chunk, line.labels, wanted, bounds, shortfalls):
-                yield _labelled(line, records)
-            _refuse_any(shortfalls)
-        _refuse_any(shortfalls)
+                yield labelled(line, records)
+            refuse_any(shortfalls)
+        refuse_any(shortfalls)
 
 
-def _refuse_any(shortfalls: list[Shortfall]) -> None:
+def refuse_any(shortfalls: list[Shortfall]) -> None:
+    """Raises SourceError for the first of bytes that could not be read again."""
     if shortfalls:
         first = shortfalls[0]
         raise SourceError(f"{first.path}: {first.reason}", source=first.source, where=(first.start, first.stop))

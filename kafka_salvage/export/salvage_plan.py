@@ -126,7 +126,8 @@ class _Rescue:
     def _write(self) -> Receipt:
         plan, stage, progress = self._plan, self._stage, self._progress
         aside = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
-        progress.stage("write", sum(line.bytes for line in self._lines) + aside)
+        passes = 2 if self._options.latest_per_key else 1
+        progress.stage("write", passes * sum(line.bytes for line in self._lines) + aside)
         results = write_lines(self._lines, Setting(stage, plan.policy, self._options), self._bookmarks, progress)
         kept, missed = write_quarantine(plan, stage, self._bookmarks, progress)
         files = [file for result in results for file in result.files] + list(kept)

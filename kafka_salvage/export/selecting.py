@@ -51,18 +51,26 @@ class _Times:
 
 
 class RecordFilter:
-    """Which records of a line go out."""
+    """Which records of a line go out.
 
-    def __init__(self, line: Line, policy: Policy) -> None:
+    Args:
+        line: what they are of.
+        policy: the person's choices.
+        latest: only the newest of each key are wanted: `Latest` looks at the fates of transactions itself.
+    """
+
+    def __init__(self, line: Line, policy: Policy, *, latest: bool = False) -> None:
         self._first, self._stop = _bounds(line, policy)
         self._policy = policy
         self._times = _Times(policy)
+        self._latest = latest
 
     def batches(self, chunk: BatchChunk) -> Bool:
         """Batches that may hold such records."""
         table = chunk.batches
         inside = (table.last_offset >= self._first) & (table.base_offset < self._stop)
-        return np.asarray(inside & ~table.is_control & _isolated(chunk.labels, self._policy))
+        inside &= ~table.is_control
+        return np.asarray(inside if self._latest else inside & _isolated(chunk.labels, self._policy))
 
     def records(self, table: RecordTable) -> RecordTable:
         """The records to give out."""
