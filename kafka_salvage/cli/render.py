@@ -204,6 +204,11 @@ def _print_outputs(page: Page, receipt: Receipt) -> None:
     page.line(
         f"Written to {safe(receipt.out)}: {'; '.join(parts) or 'no records'}; report.json, manifest.json, SHA256SUMS."
     )
+    latest = [p["outputs"]["latest"] for p in receipt.partitions if "latest" in p["outputs"]]
+    if latest:
+        keys, gone, doubtful = (sum(each[name] for each in latest) for name in ("keys", "tombstones", "doubtful"))
+        tail = f"; the latest of {number(doubtful)} may be lost, see doubtful-keys/" if doubtful else ""
+        page.line(f"Latest per key: {plural(keys, 'key')}, {number(gone)} of them with a tombstone{tail}.")
     if receipt.shortfalls:
         first = receipt.shortfalls[0]
         page.line(
