@@ -83,9 +83,14 @@ def commit_lines(found: GroupCommit) -> Iterator[str]:
         yield f"{plural(len(missing), 'position')} without a place in the new cluster:"
         for p in missing[:10]:
             yield f"  {exits.safe(p.group)}: {exits.safe(p.topic)}-{p.partition} at {p.old_offset}"
-    if found.kept:
+    kept = len(found.kept)
+    if kept:
         yield ""
-        yield f"{plural(len(found.kept), 'position')} differ from what the groups have in the cluster, and stay: --force sets them back."
+        one = kept == 1
+        yield (
+            f"{plural(kept, 'position')} {'differs' if one else 'differ'} from what the group{'' if one else 's'} "
+            f"{'has' if one else 'have'} in the cluster, and {'stays: --force sets it' if one else 'stay: --force sets them'} back."
+        )
 
 
 def _table(
