@@ -259,6 +259,8 @@ def epochs_of(pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...]:
 
 
 def _rises(epochs: I64, firsts: I64, highest: int) -> Iterator[tuple[int, int]]:
+    if not len(epochs) or int(epochs.max()) <= highest:
+        return
     peaks = np.maximum.accumulate(np.concatenate(([highest], epochs)))
     for at in np.flatnonzero(np.diff(peaks) > 0).tolist():
         yield int(epochs[at]), int(firsts[at])

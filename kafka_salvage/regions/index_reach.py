@@ -23,7 +23,8 @@ def index_reach(positions: I64, offsets: I64, table: BatchTable, base: int) -> t
     """(offset, position) of the last believable entry; None when there is none.
 
     Args:
-        positions, offsets: of the entries, sorted by position.
+        positions: of the entries, ascending.
+        offsets: of the entries, absolute.
         table: the batches that are believed, in file order.
         base: offset that the segment begins with.
     """
@@ -37,9 +38,8 @@ def index_reach(positions: I64, offsets: I64, table: BatchTable, base: int) -> t
         last = min(int(offsets[inside[-1]]), reached), int(positions[inside[-1]])
     pace = _PACE * (max((reached + 1 - base) / end, _SLOWEST) if end > 0 else _UNKNOWN / _PACE)
     slack = max(_SLACK, 4 * int(table.size.max())) if len(table) else _SLACK
-    for offset, position in zip(offsets.tolist(), positions.tolist(), strict=True):
-        if position < end:
-            continue
+    behind = int(np.searchsorted(positions, end))
+    for offset, position in zip(offsets[behind:].tolist(), positions[behind:].tolist(), strict=True):
         if not reached <= offset <= reached + pace * (position - end + slack):
             break
         last = offset, position

@@ -179,6 +179,9 @@ def with_counts(survey: SegmentSurvey, starts: I64, counts: I64) -> SegmentSurve
     regions = survey.regions.regions
     edges = np.array([(region.start, region.stop) for region in regions], np.int64).reshape(-1, 2)
     counted = batches(edges[:, 0], edges[:, 1]).tolist()
-    named = [replace(r, batches=n) if r.batches and n else r for r, n in zip(regions, counted, strict=True)]
-    runs = replace(survey.runs, batches=batches(survey.runs.start, survey.runs.stop))
+    named = [
+        replace(r, batches=n) if r.batches and n and n != r.batches else r
+        for r, n in zip(regions, counted, strict=True)
+    ]
+    runs = survey.runs.with_batches(batches(survey.runs.start, survey.runs.stop))
     return replace(survey, regions=RegionMap(survey.regions.size, named), runs=runs)

@@ -69,8 +69,11 @@ class Terrain:
         regions.sort(key=lambda region: region.start)
         findings = sorted(judged.findings, key=lambda f: f.start)
         starts = [finding.start for finding in findings]
-        named = [replace(r, findings=_about(r, findings, starts)) if not r.findings else r for r in regions]
-        return RegionMap(self._ground.size, _joined(named))
+        for at, region in enumerate(regions):
+            about = _about(region, findings, starts) if not region.findings else ()
+            if about:
+                regions[at] = replace(region, findings=about)
+        return RegionMap(self._ground.size, _joined(regions))
 
     def _row_regions(self) -> Iterator[Region]:
         """Touching rows of one verdict."""
@@ -81,23 +84,15 @@ class Terrain:
         heads = np.concatenate([[0], edge])
         tails = np.concatenate([edge, [len(table)]])
         records = np.add.reduceat(np.maximum(table.record_count, 0).astype(np.int64), heads)
-        for head, tail, count in zip(heads.tolist(), tails.tolist(), records.tolist(), strict=True):
-            code = int(verdict[head])
-            yield Region(
-                int(table.position[head]),
-                int(table.stop[tail - 1]),
-                CODES[code],
-                tail - head,
-                count,
-                self._row_offsets(head, tail, code),
-            )
-
-    def _row_offsets(self, head: int, tail: int, code: int) -> OffsetRange | None:
-        table = self._judged.table
-        if code == SUSPECT:
-            return self._judged.holes.get(head)
-        first, last = int(table.base_offset[head:tail].min()), int(table.last_offset[head:tail].max())
-        return OffsetRange(first, last + 1) if first <= last else None
+        first, last = np.minimum.reduceat(table.base_offset, heads), np.maximum.reduceat(table.last_offset, heads)
+        columns = heads, tails, table.position[heads], table.stop[tails - 1], verdict[heads], records, first, last
+        for head, tail, start, stop, code, count, low, high in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            offsets = OffsetRange(low, high + 1) if low <= high else None
+            if code == SUSPECT:
+                offsets = self._judged.holes.get(head)
+            yield Region(start, stop, CODES[code], tail - head, count, offsets)
 
     def _gaps(self) -> Iterator[Region]:
         """Regions of the byte ranges that no row covers."""
@@ -277,7 +272,10 @@ class Terrain:
 
 def _about(region: Region, findings: Sequence[Finding], starts: Sequence[int]) -> tuple[Finding, ...]:
     """Findings that begin inside a region of batches; intact bytes have only those that say so little."""
-    here = findings[bisect_left(starts, region.start) : bisect_left(starts, region.stop)]
+    low = bisect_left(starts, region.start)
+    if low == len(starts) or starts[low] >= region.stop:
+        return ()
+    here = findings[low : bisect_left(starts, region.stop)]
     if region.verdict is Verdict.INTACT:
         return tuple(f for f in here if f.code == "uncorroborated")
     return tuple(here) if region.verdict is not Verdict.BLANK else ()

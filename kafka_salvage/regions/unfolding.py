@@ -37,7 +37,9 @@ def fold_marks(index_positions: I64, size: int) -> I64:
     """Where rows begin at least: what an index names, and the grid where it names little."""
     if len(index_positions) * GRID >= size:
         return index_positions
-    return np.union1d(index_positions, np.arange(0, size, GRID, dtype=np.int64))
+    marks = np.concatenate([index_positions, np.arange(0, size, GRID, dtype=np.int64)])
+    marks.sort(kind="stable")
+    return marks[np.concatenate([[True], marks[1:] != marks[:-1]])]
 
 
 class Folded:
