@@ -1,6 +1,6 @@
 /* Bars: pieces on a line, drawn as one path per kind, however many pieces there are. */
 
-const WIDTH = 1000;
+const WIDTH = 1000, CROWD = 6, FLOOR = 0.25;
 
 /* Pieces in order: `lo` and `hi` on the line, `kind` (a place in `classes`), `row` (what it stands for). */
 class Pieces {
@@ -43,29 +43,38 @@ class Pieces {
     return low;
   }
 
-  /* Path data per kind for the view `[start, stop)`; narrow pieces get at least the width of their kind. */
+  /* Path data per kind for the view `[start, stop)`. Narrow pieces get at least the width of their kind; where so many of
+     them crowd that they would hide the rest, their height tells how much of the place they take. */
   outlines(start, stop, height) {
     const scale = WIDTH / (stop - start || 1);
     const open = this.classes.map(() => null);
     const paths = this.classes.map(() => "");
     const close = (kind) => {
-      const [a, b] = open[kind];
-      paths[kind] += `M${a.toFixed(2)} 0H${b.toFixed(2)}V${height}H${a.toFixed(2)}Z`;
+      const { a, b, taken } = open[kind];
+      const part = taken / (b - a), crowded = open[kind].pieces > 1 && part < 0.98;
+      const top = crowded ? (height * (1 - Math.max(part, FLOOR))).toFixed(2) : 0;
+      paths[kind] += `M${a.toFixed(2)} ${top}H${b.toFixed(2)}V${height}H${a.toFixed(2)}Z`;
     };
     for (let i = this.first(start); i < this.lo.length && this.lo[i] < stop; i++) {
-      const kind = this.kind[i];
+      const kind = this.kind[i], least = this.thin[kind];
       let a = Math.max(0, (this.lo[i] - start) * scale), b = Math.min(WIDTH, (this.hi[i] - start) * scale);
-      const least = this.thin[kind];
+      const taken = least === SEEN ? b - a : Infinity;
       if (b - a < least) {
         a = Math.min(Math.max(0, (a + b - least) / 2), WIDTH - least);
         b = a + least;
       }
       const last = open[kind];
-      if (last && a <= last[1] + 0.2) last[1] = Math.max(last[1], b);
-      else {
-        if (last) close(kind);
-        open[kind] = [a, b];
+      if (last && a <= last.b + 0.2 && (taken === Infinity || last.b - last.a < CROWD)) {
+        last.b = Math.max(last.b, b);
+        last.taken += taken;
+        last.pieces++;
+        continue;
       }
+      if (last) {
+        close(kind);
+        if (last.pieces > 1) a = Math.max(a, last.b);
+      }
+      open[kind] = { a, b: Math.max(b, a), taken, pieces: 1 };
     }
     open.forEach((piece, kind) => piece && close(kind));
     return paths;
@@ -91,7 +100,7 @@ function bar(pieces, stop, height, label) {
 }
 
 /* Statuses and verdicts in the order in which they are drawn: what must be seen comes last. */
-const CALM = { recovered: 1, absent: 1, trimmed: 1, intact: 1, blank: 1, duplicate: 1, unread: 1 };
+const CALM = { absent: 4, trimmed: 4, blank: 4, unread: 4, duplicate: 3, recovered: 2, intact: 2 };
 const NARROW = 0.3, SEEN = 3;
 
 function kinds(prefix, names) {
