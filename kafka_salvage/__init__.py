@@ -17,9 +17,11 @@ if TYPE_CHECKING:
         open_segment,
         read_offset_map,
         records,
+        replay_groups,
         salvage,
         show,
         verify,
+        verify_cluster,
     )
     from kafka_salvage.errors import (
         DestinationError,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     )
     from kafka_salvage.export.arrow_columns import to_arrow
     from kafka_salvage.export.receipt import Receipt
+    from kafka_salvage.export.replay.consuming import ClusterVerification
+    from kafka_salvage.export.replay.group_target import GroupCommit
     from kafka_salvage.export.replay.offset_map import OffsetMap
     from kafka_salvage.export.replay.positions import NewPositions
     from kafka_salvage.export.verification import Verification
@@ -44,8 +48,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BatchTable": "kafka_salvage.scan.batches",
+    "ClusterVerification": "kafka_salvage.export.replay.consuming",
     "Comparison": "kafka_salvage.integrity.comparison",
     "DestinationError": "kafka_salvage.errors",
+    "GroupCommit": "kafka_salvage.export.replay.group_target",
     "GroupPositions": "kafka_salvage.metadata.positions",
     "IntegrityReport": "kafka_salvage.integrity.report",
     "InvariantError": "kafka_salvage.errors",
@@ -65,16 +71,20 @@ _HOMES = {
     "open_segment": "kafka_salvage.api",
     "read_offset_map": "kafka_salvage.api",
     "records": "kafka_salvage.api",
+    "replay_groups": "kafka_salvage.api",
     "salvage": "kafka_salvage.api",
     "show": "kafka_salvage.api",
     "to_arrow": "kafka_salvage.export.arrow_columns",
     "verify": "kafka_salvage.api",
+    "verify_cluster": "kafka_salvage.api",
 }
 
 __all__ = [
     "BatchTable",
+    "ClusterVerification",
     "Comparison",
     "DestinationError",
+    "GroupCommit",
     "GroupPositions",
     "IntegrityReport",
     "InvariantError",
@@ -94,10 +104,12 @@ __all__ = [
     "open_segment",
     "read_offset_map",
     "records",
+    "replay_groups",
     "salvage",
     "show",
     "to_arrow",
     "verify",
+    "verify_cluster",
 ]
 
 

@@ -19,6 +19,8 @@ from kafka_salvage.export.replay.choices import ReplayChoices
 from kafka_salvage.export.replay.config import client_settings
 from kafka_salvage.export.replay.consuming import ClusterVerification
 from kafka_salvage.export.replay.consuming import verify_cluster as compare_cluster
+from kafka_salvage.export.replay.group_paths import group_paths
+from kafka_salvage.export.replay.group_target import GroupCommit, GroupTarget
 from kafka_salvage.export.replay.map_file import read_map
 from kafka_salvage.export.replay.offset_map import OffsetMap
 from kafka_salvage.export.replay.positions import NewPositions, translated
@@ -292,6 +294,42 @@ def verify_cluster(
     supply = rescue.supply(ReplayChoices(), make_policy(flags).selection)
     jobs, progress = flags.get("jobs") or engine.default_jobs(), flags.get("progress")
     return compare_cluster(supply, settings, runs, jobs=jobs, progress=progress)
+
+
+def replay_groups(
+    paths: Paths,
+    *,
+    bootstrap_server: str,
+    offset_map: OffsetMap | str | os.PathLike[str],
+    command_config: str | os.PathLike[str] | None = None,
+    group: str | Sequence[str] = (),
+    execute: bool = False,
+    force: bool = False,
+    **flags: Unpack[Flags],
+) -> GroupCommit:
+    """Looks at what committing recovered group positions in another cluster would do, and does it when told to.
+
+    Args:
+        paths: as in `groups`, or a rescue that was written with Kafka's own topics as segments.
+        bootstrap_server: ``host:port``, several with commas.
+        offset_map: of the replay into that cluster.
+        command_config: a Java client's properties, or librdkafka's names.
+        group: one group or several; all without.
+        execute: commit them.
+        force: commit those too whose groups stand elsewhere in the cluster by now.
+        **flags: see `Flags`.
+
+    Raises:
+        RequestError: as in `groups`; the offset map is of another cluster.
+        DestinationError: the cluster cannot be reached or refuses, or a group is active.
+        MissingExtraError: confluent-kafka is not installed.
+    """
+    settings = client_settings(None if command_config is None else Path(command_config), bootstrap_server)
+    runs = read_map(Path(offset_map)) if isinstance(offset_map, (str, os.PathLike)) else offset_map
+    found = groups(group_paths(_listed(paths)), group=group, **flags)
+    target = GroupTarget(settings)
+    shown = target.look(translated(found, runs), forced=force)
+    return target.commit(shown) if execute else shown
 
 
 def _rescue_planner(flags: Flags) -> Callable[[Sequence[Path]], Plan]:

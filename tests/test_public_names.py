@@ -7,9 +7,11 @@ import inspect
 import kafka_salvage
 
 NAMES = [
-    "BatchTable", "Comparison", "DestinationError", "GroupPositions", "IntegrityReport", "InvariantError", "MissingExtraError",
-    "NewPositions", "OffsetMap", "Receipt", "RecordTable", "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups",
-    "new_positions", "open_segment", "read_offset_map", "records", "salvage", "show", "to_arrow", "verify",
+    "BatchTable", "ClusterVerification", "Comparison", "DestinationError", "GroupCommit", "GroupPositions",
+    "IntegrityReport", "InvariantError", "MissingExtraError", "NewPositions", "OffsetMap", "Receipt", "RecordTable",
+    "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups", "new_positions",
+    "open_segment", "read_offset_map", "records", "replay_groups", "salvage", "show", "to_arrow", "verify",
+    "verify_cluster",
 ]  # fmt: skip
 
 
