@@ -95,7 +95,8 @@ def _segment(place: Path, limits: Limits) -> Iterator[Reread]:
             raise Broken(f"no batch at byte {stop.position} ({stop.reason})")
 
 
-def _opened(place: Path) -> IO[bytes]:
+def opened_text(place: Path) -> IO[bytes]:
+    """A file of lines, inflated by its name's ending. Raises: OSError."""
     opened: Any
     if place.suffix == ".gz":
         opened = gzip.open(place, "rb")  # noqa: SIM115 - the caller closes it
@@ -110,7 +111,7 @@ def _json_lines(place: Path, expected: Expected) -> Iterator[Reread]:
     found: list[int] = []
     number = 0
     try:
-        with _opened(place) as file:
+        with opened_text(place) as file:
             while line := file.readline(LONGEST_LINE):
                 number += 1
                 found.append(_offset(line, expected))

@@ -16,6 +16,7 @@ class PartitionReplay:
 
     Attributes:
         topic, partition: as they were; ``partition`` is the same on the target.
+        branch: source whose losing branch this is; None for what the copies agree on.
         new_topic: name on the target.
         records, size: data records to send, and the bytes of their keys, values and headers.
         first, last: their lowest and highest offset; None without records.
@@ -26,11 +27,12 @@ class PartitionReplay:
         left_out: reason -> data records that are not sent.
         gaps: status -> offsets that no copy gives (lost, missing, ambiguous, …).
         end: the old log's end offset, as far as it is known.
-        fingerprint: SHA-256 over what is sent; tells one replay from another.
+        fingerprint: SHA-256 over offsets, timestamps and sizes; tells one replay from another.
     """
 
     topic: str
     partition: int
+    branch: str | None
     new_topic: str
     records: int
     size: int

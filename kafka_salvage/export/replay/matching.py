@@ -1,0 +1,125 @@
+"""Matching: whether records of a target are those that were to be sent, field by field.
+
+Compared are timestamp, key, value and headers in order, null apart from empty. Offsets are not: they are what is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kafka_salvage.scan.batches import I64
+from kafka_salvage.scan.records import RecordTable
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What need not agree.
+
+    Attributes:
+        timestamps: none of them (a target that overwrites them).
+        stamp: a record that is to get this timestamp may have another one: it had none, and an earlier run chose.
+    """
+
+    timestamps: bool = False
+    stamp: int | None = None
+
+
+class Cursor:
+    """A place in a sequence of tables, row by row."""
+
+    def __init__(self, tables: Iterator[RecordTable]) -> None:
+        self._tables = tables
+        self._table = RecordTable.empty()
+        self._row = 0
+        self.passed = 0
+
+    def table(self) -> RecordTable | None:
+        """The table under way; None at the end."""
+        while self._row >= len(self._table):
+            found = next(self._tables, None)
+            if found is None:
+                return None
+            self._table, self._row = found, 0
+        return self._table
+
+    @property
+    def row(self) -> int:
+        """The row in it that comes next."""
+        return self._row
+
+    def advance(self, rows: int) -> None:
+        """Goes on inside the table under way."""
+        self._row += rows
+        self.passed += rows
+
+    def skip(self, rows: int) -> bool:
+        """Goes on over tables; False when there are not so many rows."""
+        while rows > 0:
+            table = self.table()
+            if table is None:
+                return False
+            step = min(rows, len(table) - self._row)
+            self.advance(step)
+            rows -= step
+        return True
+
+
+def _slices(table: RecordTable, name: str, low: int, high: int) -> tuple[I64, Any]:
+    return getattr(table, f"{name}_start")[low:high], getattr(table, f"{name}_size")[low:high]
+
+
+def _same_bytes(one: RecordTable, other: RecordTable, name: str, a: tuple[int, int], b: tuple[int, int]) -> bool:
+    from kafka_salvage.vector.gather import gather  # Numba is loaded by those who compare only
+
+    (start, size), (start_b, size_b) = _slices(one, name, *a), _slices(other, name, *b)
+    if not np.array_equal(size, size_b):
+        return False
+    return np.array_equal(gather(one.data, start, size)[0], gather(other.data, start_b, size_b)[0])
+
+
+def same(one: RecordTable, low: int, other: RecordTable, low_b: int, rows: int, tolerance: Tolerance) -> bool:
+    """Whether rows of one table are those of another.
+
+    Args:
+        one: what was to be sent.
+        low: its first row.
+        other: what is there.
+        low_b: its first row.
+        rows: how many.
+        tolerance: what need not agree.
+    """
+    times, found = one.timestamp[low : low + rows], other.timestamp[low_b : low_b + rows]
+    if not tolerance.timestamps:
+        loose = np.zeros(rows, np.bool_) if tolerance.stamp is None else times == tolerance.stamp
+        if not ((times == found) | loose).all():
+            return False
+    first, first_b = one.header_first[low : low + rows + 1], other.header_first[low_b : low_b + rows + 1]
+    if not np.array_equal(np.diff(first), np.diff(first_b)):
+        return False
+    a, b = (low, low + rows), (low_b, low_b + rows)
+    inside, inside_b = (int(first[0]), int(first[-1])), (int(first_b[0]), int(first_b[-1]))
+    return (
+        _same_bytes(one, other, "key", a, b)
+        and _same_bytes(one, other, "value", a, b)
+        and _same_bytes(one, other, "header_key", inside, inside_b)
+        and _same_bytes(one, other, "header_value", inside, inside_b)
+    )
+
+
+def agreeing(one: RecordTable, low: int, other: RecordTable, low_b: int, tolerance: Tolerance) -> int:
+    """How many rows agree before the first that does not, or before one table ends."""
+    rows = min(len(one) - low, len(other) - low_b)
+    if rows <= 0 or same(one, low, other, low_b, rows, tolerance):
+        return max(rows, 0)
+    good, bad = 0, rows
+    while bad - good > 1:  # the first `good` rows agree, the first `bad` do not
+        middle = (good + bad) // 2
+        if same(one, low + good, other, low_b + good, middle - good, tolerance):
+            good = middle
+        else:
+            bad = middle
+    return good

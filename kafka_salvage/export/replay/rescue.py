@@ -1,0 +1,318 @@
+"""Supply from a rescue: the output directory of a salvage, in the first of its formats that tells everything.
+
+Segments come first: they are planned like any other paths. What they cannot tell (the fate of a transaction that something
+else than its marker decided, producers that were stripped) shows when labels are counted against the report; then a format
+that has a label on every record is read. Nothing in the directory is trusted to be as it was: what is read must come to the
+manifest's counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kafka_salvage.errors import RequestError, SourceError
+from kafka_salvage.export.destination import MANIFEST, REPORT
+from kafka_salvage.export.lines import DIVERGENT, MAIN, lines_of
+from kafka_salvage.export.places import INTERNAL_TOPICS
+from kafka_salvage.export.replay.choices import ReplayChoices
+from kafka_salvage.export.replay.from_plan import line_pieces
+from kafka_salvage.export.replay.record_files import read_records
+from kafka_salvage.export.replay.supply import Piece, Supply, SupplyLine
+from kafka_salvage.plan.plan import TRANSACTION_CODES, Plan
+from kafka_salvage.plan.policy import Selection
+from kafka_salvage.scan.limits import Limits
+
+SEGMENTS = ("segments", "segments_undecided")
+RECORDS = ("parquet", "arrow", "jsonl")
+Document = Mapping[str, Any]
+Planner = Callable[[Sequence[Path]], Plan]
+"""Plans over paths, without any filter, deep."""
+
+
+def is_rescue(path: Path) -> bool:
+    """Whether this is the output directory of a finished salvage."""
+    return (path / MANIFEST).is_file() and (path / REPORT).is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line of a rescue, as the manifest tells it."""
+
+    manifest: Document
+    root: Path
+
+    @property
+    def topic(self) -> str:
+        return str(self.manifest["topic"])
+
+    @property
+    def partition(self) -> int:
+        return int(self.manifest["partition"])
+
+    @property
+    def outputs(self) -> Document:
+        found: Document = self.manifest["outputs"]
+        return found
+
+    @property
+    def branch(self) -> str | None:
+        if self.manifest["kind"] != DIVERGENT:
+            return None
+        return str(self.manifest["root"]).rstrip("/").rpartition("/")[2]
+
+
+class Rescue:
+    """A rescue directory.
+
+    Args:
+        out: the directory.
+        plan: plans over paths.
+        limits: bounds of decompression.
+
+    Raises:
+        RequestError: it is no finished rescue.
+        SourceError: it cannot be read.
+    """
+
+    def __init__(self, out: Path, plan: Planner, limits: Limits) -> None:
+        self._out = out
+        self._plan = plan
+        self._limits = limits
+        self._manifest = _document(out / MANIFEST, "kafka-salvage.manifest/1")
+        self._report = _document(out / REPORT, "kafka-salvage.report/1")
+        self._plans: dict[str, Plan] = {}
+
+    def supply(self, choices: ReplayChoices, selection: Selection) -> Supply:
+        """What the rescue gives.
+
+        Args:
+            choices: whether losing branches are wanted.
+            selection: filters of the replay, besides those of the salvage.
+
+        Raises:
+            RequestError: no format of a line tells all that is needed, or the filters select nothing.
+            SourceError: a file cannot be read.
+        """
+        lines, formats, notes = [], Counter[str](), Counter[str]()
+        try:
+            entries = [_Entry(each, self._out) for each in self._manifest["partitions"]]
+            for entry in entries:
+                if not selection.wants(entry.topic, entry.partition):
+                    continue
+                kind = "internal" if entry.topic in INTERNAL_TOPICS else entry.manifest["kind"]
+                if kind == MAIN or (kind == DIVERGENT and "divergent" in choices.include):
+                    format_, line = self._line(entry, selection)
+                    formats[format_] += 1
+                    if line is not None:
+                        lines.append(line)
+                else:
+                    notes[kind] += 1
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"{self._out}: the manifest is not of the expected form ({error})") from error
+        if not lines:
+            raise RequestError(
+                "nothing in the rescue matches", advice="Run replay without --topic, --topic-regex and --partition."
+            )
+        read = ", ".join(name for name in sorted(formats) if name)
+        return Supply(f"rescue {self._out} ({read})", self._report, tuple(lines), tuple(_notes(notes)))
+
+    def _line(self, entry: _Entry, selection: Selection) -> tuple[str, SupplyLine | None]:
+        outputs = entry.outputs
+        has_segments = any(name in outputs for name in SEGMENTS)
+        records = [name for name in RECORDS if name in outputs]
+        if has_segments and (self._segments_tell(entry) or not records):
+            self._refuse_untold(entry)
+            return "segments", self._made(entry, selection, self._from_segments(entry), _segment_records(outputs))
+        if not records:
+            return "", None
+        name = records[0]
+        return name, self._made(entry, selection, self._from_files(entry, name), int(outputs[name]["records"]))
+
+    def _made(
+        self, entry: _Entry, selection: Selection, read: Callable[[], Iterator[Piece]], promised: int
+    ) -> SupplyLine:
+        settings = self._manifest["settings"]
+        chosen = settings["selection"]
+        log_start = (
+            None if "trimmed" in settings["include"] or entry.branch is not None else entry.manifest["log_start"]
+        )
+        bounds = _Bounds(
+            max((v for v in (log_start, chosen["from_offset"], selection.from_offset) if v is not None), default=None),
+            min((v for v in (chosen["to_offset"], selection.to_offset) if v is not None), default=None),
+            max((v for v in (chosen["from_timestamp"], selection.from_timestamp) if v is not None), default=None),
+            min((v for v in (chosen["to_timestamp"], selection.to_timestamp) if v is not None), default=None),
+        )
+
+        def narrowed() -> Iterator[Piece]:
+            found = 0
+            for piece in read():
+                found += len(piece.table)
+                inside = bounds.inside(piece)
+                yield piece if inside.all() else Piece(piece.table.take(inside), piece.labels[inside])
+            if found != promised:
+                raise SourceError(
+                    f"{self._out}: {found} records of {entry.topic}-{entry.partition} are here, and the manifest counts "
+                    f"{promised}",
+                    advice="Run kafka-salvage verify on the rescue.",
+                )
+
+        return SupplyLine(entry.topic, entry.partition, entry.branch, narrowed)
+
+    # segments
+
+    def _planned(self, folder: Path) -> Plan:
+        key = str(folder)
+        if key not in self._plans:
+            self._plans[key] = self._plan([folder])
+        return self._plans[key]
+
+    def _from_segments(self, entry: _Entry) -> Callable[[], Iterator[Piece]]:
+        def one(output: Document) -> Iterator[Piece]:
+            directory = self._out / str(output["directory"])
+            plan = self._planned(directory.parent)
+            for line in lines_of(plan):
+                if line.kind == MAIN and f"{line.topic}-{line.partition}" == directory.name:
+                    yield from line_pieces(line, plan, self._limits)
+
+        parts = [entry.outputs[name] for name in SEGMENTS if name in entry.outputs]
+        return (lambda: one(parts[0])) if len(parts) == 1 else (lambda: _merged(one(parts[0]), one(parts[1])))
+
+    def _segments_tell(self, entry: _Entry) -> bool:
+        """Whether the labels that segments give are those of the report."""
+        told = self._labels_told(entry)
+        return told is None or told == self._labels_found(entry)
+
+    def _refuse_untold(self, entry: _Entry) -> None:
+        if not self._segments_tell(entry):
+            raise RequestError(
+                f"the segments of {entry.topic}-{entry.partition} in the rescue do not tell which of its transactions were "
+                "committed",
+                causes=("something else than a marker decided them: another copy, or the coordinator's own topic",),
+                advice="Replay from the damaged paths themselves, or salvage again with --format parquet or jsonl.",
+            )
+
+    def _labels_told(self, entry: _Entry) -> Counter[str] | None:
+        """Records by label as the report counts them; None where it cannot be compared, or there is only one kind."""
+        chosen = self._manifest["settings"]["selection"]
+        keys = ("topic", "partition", "cluster_id", "topic_id", "state")
+        found = [p for p in self._report["partitions"] if all(p[k] == entry.manifest[k] for k in keys)]
+        if entry.branch is not None or len(found) != 1 or any(chosen[name] is not None for name in _NARROWING):
+            return None
+        records = found[0]["records"]
+        labels = Counter({str(code): int(records[str(code)]) for code in TRANSACTION_CODES if records[str(code)]})
+        if self._manifest["settings"]["isolation"] == "read_committed":
+            labels = Counter({name: count for name, count in labels.items() if name in ("none", "committed")})
+        return None if set(labels) <= {"none"} else labels
+
+    def _labels_found(self, entry: _Entry) -> Counter[str]:
+        counts = np.zeros(len(TRANSACTION_CODES), np.int64)
+        for piece in self._from_segments(entry)():
+            labels = piece.labels
+            start = entry.manifest["log_start"]
+            if "trimmed" not in self._manifest["settings"]["include"]:
+                labels = labels[piece.table.offset >= start]
+            counts += np.bincount(labels, minlength=len(counts))
+        return Counter({str(code): int(n) for code, n in zip(TRANSACTION_CODES, counts, strict=True) if n})
+
+    # files of records
+
+    def _from_files(self, entry: _Entry, format_: str) -> Callable[[], Iterator[Piece]]:
+        place = self._out / str(entry.outputs[format_]["path"])
+        encoding = str(self._manifest["settings"]["encoding"])
+
+        def read() -> Iterator[Piece]:
+            files = sorted(place.glob("*.parquet")) if format_ == "parquet" else [place]
+            for file in files:
+                yield from read_records(file, format_, encoding)
+
+        return read
+
+
+_NARROWING = ("from_offset", "to_offset", "from_timestamp", "to_timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Filters of a line; None bounds nothing."""
+
+    first: int | None
+    stop: int | None
+    earliest: int | None
+    latest: int | None
+
+    def inside(self, piece: Piece) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        table = piece.table
+        wanted = np.ones(len(table), np.bool_)
+        if self.first is not None:
+            wanted &= table.offset >= self.first
+        if self.stop is not None:
+            wanted &= table.offset < self.stop
+        if self.earliest is not None:
+            wanted &= (table.timestamp >= self.earliest) | (table.timestamp < 0)
+        if self.latest is not None:
+            wanted &= (table.timestamp < self.latest) | (table.timestamp < 0)
+        return np.asarray(wanted)
+
+
+def _segment_records(outputs: Document) -> int:
+    return sum(int(outputs[name]["records"]) for name in SEGMENTS if name in outputs)
+
+
+def _merged(one: Iterator[Piece], other: Iterator[Piece]) -> Iterator[Piece]:
+    """Two lines of the same partition as one, by offset; no offset is in both."""
+    sides = [one, other]
+    heads: list[Piece | None] = [next(side, None) for side in sides]
+    while True:
+        alive = [n for n in (0, 1) if heads[n] is not None]
+        if not alive:
+            return
+        low = min(alive, key=lambda n: int(_head(heads[n]).table.offset[0]) if len(_head(heads[n]).table) else -1)
+        piece, rival = _head(heads[low]), heads[1 - low]
+        rows = len(piece.table)
+        if rival is not None and len(rival.table):
+            rows = int(np.searchsorted(piece.table.offset, int(rival.table.offset[0])))
+        if rows >= len(piece.table):
+            heads[low] = next(sides[low], None)
+            yield piece
+        else:
+            heads[low] = Piece(piece.table.take(slice(rows, None)), piece.labels[rows:])
+            yield Piece(piece.table.take(slice(0, rows)), piece.labels[:rows])
+
+
+def _head(piece: Piece | None) -> Piece:
+    if piece is None:
+        raise SourceError("a line ended before it began")
+    return piece
+
+
+def _notes(left: Mapping[str, int]) -> Iterator[str]:
+    if left.get(DIVERGENT):
+        yield f"{left[DIVERGENT]} losing branches of partitions (--include divergent sends each to a topic of its own)"
+    if left.get("internal"):
+        yield f"{left['internal']} partitions of Kafka's own topics: a cluster writes those itself"
+    others = sum(left.values()) - left.get(DIVERGENT, 0) - left.get("internal", 0)
+    if others:
+        yield f"{others} older or deleted incarnations of partitions: replay their directories by themselves"
+
+
+def _document(path: Path, schema: str) -> Document:
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RequestError(
+            f"{path.parent} is no finished rescue: {path.name} is not there", advice="Give the --out DIR of a salvage."
+        ) from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON: {error}", advice="Run kafka-salvage verify on the rescue.") from error
+    if not isinstance(found, dict) or found.get("schema") != schema:
+        raise RequestError(f"{path} is no document of the kind {schema}")
+    return found
