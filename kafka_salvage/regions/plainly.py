@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -42,11 +42,14 @@ def _columns(table: object, columns: Mapping[str, np.dtype[Any]]) -> Plain:
     return made
 
 
-def _arrays(value: Plain, columns: Mapping[str, np.dtype[Any]]) -> dict[str, npt.NDArray[Any]]:
-    return {
-        name: np.frombuffer(zlib.decompress(base64.b64decode(value[name])), kind.newbyteorder("<")).astype(kind)
-        for name, kind in columns.items()
-    }
+def _arrays(value: Plain, columns: Mapping[str, np.dtype[Any]]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for name, kind in columns.items():
+        data = zlib.decompress(base64.b64decode(value[name]))
+        yield name, np.frombuffer(data, kind.newbyteorder("<")).astype(kind)
+
+
+def _rows(value: Plain, name: str, columns: Mapping[str, np.dtype[Any]]) -> int:
+    return len(zlib.decompress(base64.b64decode(value[name]))) // columns[name].itemsize
 
 
 def _offsets(value: OffsetRange | None) -> list[int] | None:
@@ -107,12 +110,13 @@ def to_plain(survey: SegmentSurvey) -> Plain:
 
 def from_plain(value: Plain, segment: SegmentFile) -> SegmentSurvey:
     """The judgement that `to_plain` told, of the file that it is about."""
+    runs, fates = value["runs"], value["transactions"]
     findings = [Finding(**{**each, "offsets": _range(each["offsets"])}) for each in value["all_findings"]]
     return SegmentSurvey(
         segment=segment,
         regions=RegionMap(value["size"], (_read_region(each, findings) for each in value["regions"])),
-        runs=RunTable(**_arrays(value["runs"], RUN_COLUMNS)),
-        transactions=TransactionTable(**_arrays(value["transactions"], TXN_COLUMNS)),
+        runs=RunTable.gathered(_arrays(runs, RUN_COLUMNS), _rows(runs, "repaired", RUN_COLUMNS)),
+        transactions=TransactionTable.gathered(_arrays(fates, TXN_COLUMNS), _rows(fates, "kind", TXN_COLUMNS)),
         patches=tuple(Patch(at, bytes.fromhex(before), bytes.fromhex(after)) for at, before, after in value["patches"]),
         findings=tuple(findings[number] for number in value["findings"]),
         facts=SegmentFacts(**{name: _tuples(each) for name, each in value["facts"].items()}),

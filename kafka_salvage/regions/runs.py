@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from kafka_salvage.regions.map import RegionMap
+from kafka_salvage.regions.packing import FEW, Column, Packed
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I8, I16, I32, I64, Bool
 from kafka_salvage.scan.replica import Replica, SegmentFile
@@ -77,6 +78,43 @@ class RunTable:
         listed = list(rows)
         return cls(**{n: np.array([r[n] for r in listed], d) for n, d in RUN_COLUMNS.items()})
 
+    @staticmethod
+    def gathered(columns: Iterable[tuple[str, Column]], rows: int) -> RunTable:
+        """A table of so many rows from columns that come one after the other; a large one is kept packed."""
+        if rows < FEW:
+            return RunTable(**dict(columns))
+        return _PackedRuns(Packed((name, column.astype(RUN_COLUMNS[name], copy=False)) for name, column in columns))
+
+    def with_batches(self, batches: I64) -> RunTable:
+        """The same with other counts of batches."""
+        return replace(self, batches=batches)
+
+
+class _PackedRuns(RunTable):
+    """A large table: its columns are unpacked when they are read."""
+
+    def __init__(self, packed: Packed) -> None:
+        object.__setattr__(self, "_packed", packed)
+
+    def __len__(self) -> int:
+        return len(_packed(self))
+
+    def with_batches(self, batches: I64) -> RunTable:
+        """The same with other counts of batches."""
+        return _PackedRuns(_packed(self).changed([("batches", batches)]))
+
+
+def _packed(table: object) -> Packed:
+    found: Packed = table._packed  # type: ignore[attr-defined] # of the two packed tables here
+    return found
+
+
+def _reading(name: str) -> property:
+    return property(lambda table: _packed(table).column(name))
+
+
+for _name in RUN_COLUMNS:
+    setattr(_PackedRuns, _name, _reading(_name))
 
 TXN_DATA, TXN_COMMIT, TXN_ABORT = 0, 1, 2
 
@@ -128,6 +166,29 @@ class TransactionTable:
         """A table from plain rows."""
         listed = list(rows)
         return cls(**{n: np.array([r[n] for r in listed], d) for n, d in TXN_COLUMNS.items()})
+
+    @staticmethod
+    def gathered(columns: Iterable[tuple[str, Column]], rows: int) -> TransactionTable:
+        """A table of so many rows from columns that come one after the other; a large one is kept packed."""
+        if rows < FEW:
+            return TransactionTable(**dict(columns))
+        return _PackedTransactions(
+            Packed((name, column.astype(TXN_COLUMNS[name], copy=False)) for name, column in columns)
+        )
+
+
+class _PackedTransactions(TransactionTable):
+    """A large table: its columns are unpacked when they are read."""
+
+    def __init__(self, packed: Packed) -> None:
+        object.__setattr__(self, "_packed", packed)
+
+    def __len__(self) -> int:
+        return len(_packed(self))
+
+
+for _name in TXN_COLUMNS:
+    setattr(_PackedTransactions, _name, _reading(_name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +43,9 @@ from kafka_salvage.source.source import Source
 
 ZEROS = 16
 """Zeros right before a batch that make its own leading zeros doubtful."""
+MANY = 1 << 18
+"""Rows of a segment that is judged while no other such is: each rule needs some memory for each row."""
+_MANY_AT_ONCE = threading.RLock()
 _MAGIC_AT = 16
 _TOP_BYTES = 8
 _SMALLEST_RECORD = 7
@@ -184,6 +189,10 @@ class _Judge:
         self._loose = 0
 
     def survey(self, index: Index) -> SegmentSurvey:
+        with _MANY_AT_ONCE if len(self._judged.table) > MANY else nullcontext():
+            return self._survey(index)
+
+    def _survey(self, index: Index) -> SegmentSurvey:
         judged, ground, haul = self._judged, self._ground, self._haul
         regions = None
         if not len(judged.table) and haul.first_stop is not None and not haul.doubts:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kafka_salvage.regions.check_offsets import gap_rows
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.index_reach import index_reach
 from kafka_salvage.regions.judged import REPAIRED, Judged
+from kafka_salvage.regions.packing import Column
 from kafka_salvage.regions.runs import (
     RUN_COLUMNS,
     TXN_ABORT,
@@ -17,7 +20,7 @@ from kafka_salvage.regions.runs import (
     SegmentFacts,
     TransactionTable,
 )
-from kafka_salvage.scan.batches import DELETE_HORIZON, I64, BatchTable
+from kafka_salvage.scan.batches import DELETE_HORIZON, I8, I64, BatchTable
 from kafka_salvage.scan.walk import Stop, StopReason, walk
 
 _NEVER = np.iinfo(np.int64).max
@@ -32,7 +35,7 @@ def make_runs(judged: Judged) -> RunTable:
         return RunTable(**{name: np.empty(0, dtype) for name, dtype in RUN_COLUMNS.items()})
     all_rows = len(rows) == len(judged.table)
     table = judged.table if all_rows else judged.table.take(rows)
-    verdict = judged.verdict[rows]
+    verdict = judged.verdict if all_rows else judged.verdict[rows]
     same = (
         (table.position[1:] == table.stop[:-1])
         & (table.base_offset[1:] == table.last_offset[:-1] + 1)
@@ -40,24 +43,27 @@ def make_runs(judged: Judged) -> RunTable:
         & (verdict[1:] == verdict[:-1])
     )
     heads = np.concatenate([[0], np.flatnonzero(~same) + 1])
-    tails = np.concatenate([heads[1:], [len(rows)]]) - 1
-    records = np.maximum(table.record_count, 0).astype(np.int64)
-    span = table.last_offset - table.base_offset + 1
+    del rows, same
+    return RunTable.gathered(_run_columns(table, verdict, heads), len(heads))
+
+
+def _run_columns(table: BatchTable, verdict: I8, heads: I64) -> Iterator[tuple[str, Column]]:
+    """The columns of the runs that begin at the rows ``heads``, one after the other: there may be millions of rows."""
+    tails = np.append(heads[1:], len(table)) - 1
+    yield "start", table.position[heads]
+    yield "stop", table.position[tails] + table.size[tails]
+    yield "first_offset", table.base_offset[heads]
+    yield "next_offset", table.last_offset[tails] + 1
+    yield "batches", tails - heads + 1
+    records = np.maximum(table.record_count, 0)
+    yield "records", np.add.reduceat(records, heads, dtype=np.int64)
+    yield "control", np.add.reduceat(np.where(table.is_control, records, 0), heads, dtype=np.int64)
+    yield "absent", np.add.reduceat(np.maximum(table.last_offset - table.base_offset + 1 - records, 0), heads)
+    yield "leader_epoch", table.leader_epoch[heads]
+    yield "max_timestamp", np.maximum.reduceat(table.max_timestamp, heads)
     lowest = np.minimum.reduceat(_low_times(table), heads)
-    return RunTable(
-        start=table.position[heads],
-        stop=table.stop[tails],
-        first_offset=table.base_offset[heads],
-        next_offset=table.last_offset[tails] + 1,
-        batches=tails - heads + 1,
-        records=np.add.reduceat(records, heads),
-        control=np.add.reduceat(np.where(table.is_control, records, 0), heads),
-        absent=np.add.reduceat(np.maximum(span - records, 0), heads),
-        leader_epoch=table.leader_epoch[heads],
-        max_timestamp=np.maximum.reduceat(table.max_timestamp, heads),
-        min_timestamp=np.where(lowest == _NEVER, -1, lowest),
-        repaired=np.asarray(verdict[heads] == REPAIRED),
-    )
+    yield "min_timestamp", np.where(lowest == _NEVER, -1, lowest)
+    yield "repaired", np.asarray(verdict[heads] == REPAIRED)
 
 
 def _low_times(table: BatchTable) -> I64:
@@ -74,10 +80,11 @@ def make_transactions(judged: Judged) -> TransactionTable:
     wanted = judged.believed & table.is_transactional
     known = (judged.control_type == 0) | (judged.control_type == 1)
     rows = np.flatnonzero(wanted & (~table.is_control | known))
-    part = table.take(rows)
-    kind = np.where(part.is_control, np.where(judged.control_type[rows] == 1, TXN_COMMIT, TXN_ABORT), TXN_DATA)
     if not len(rows):
         return TransactionTable.from_rows([])
+    part = table if len(rows) == len(table) else table.take(rows)
+    types = judged.control_type[rows]
+    kind = np.where(part.is_control, np.where(types == 1, TXN_COMMIT, TXN_ABORT), TXN_DATA).astype(np.int8)
     same = (
         (kind[1:] == TXN_DATA)
         & (kind[:-1] == TXN_DATA)
@@ -87,18 +94,23 @@ def make_transactions(judged: Judged) -> TransactionTable:
         & (part.base_offset[1:] == part.last_offset[:-1] + 1)
     )
     heads = np.concatenate([[0], np.flatnonzero(~same) + 1])
-    tails = np.concatenate([heads[1:], [len(rows)]]) - 1
-    data = np.where(part.is_control, 0, np.maximum(part.record_count, 0)).astype(np.int64)
+    del rows, types, same, wanted, known
+    return TransactionTable.gathered(_transaction_columns(part, kind, heads), len(heads))
+
+
+def _transaction_columns(part: BatchTable, kind: I8, heads: I64) -> Iterator[tuple[str, Column]]:
+    """The columns of the stretches and markers that begin at the rows ``heads``, in offset order."""
+    tails = np.append(heads[1:], len(part)) - 1
     order = np.argsort(part.base_offset[heads], kind="stable")
-    return TransactionTable(
-        kind=kind[heads][order].astype(np.int8),
-        producer_id=part.producer_id[heads][order],
-        producer_epoch=part.producer_epoch[heads][order],
-        first_offset=part.base_offset[heads][order],
-        last_offset=part.last_offset[tails][order],
-        position=part.position[heads][order],
-        records=np.add.reduceat(data, heads)[order],
-    )
+    heads, tails, own = heads[order], tails[order], heads
+    yield "kind", kind[heads]
+    yield "producer_id", part.producer_id[heads]
+    yield "producer_epoch", part.producer_epoch[heads]
+    yield "first_offset", part.base_offset[heads]
+    yield "last_offset", part.last_offset[tails]
+    yield "position", part.position[heads]
+    data = np.where(part.is_control, 0, np.maximum(part.record_count, 0))
+    yield "records", np.add.reduceat(data, own, dtype=np.int64)[order]
 
 
 def shows_compaction(table: BatchTable) -> bool:
