@@ -81,7 +81,7 @@ class Many:
             tiered=self.tiered,
         )
         raw = make_ledger(line).raw
-        return Testimony.of(raw, self.lineage.cuts[at], strand.covered(), strand.survey.log_start)
+        return Testimony.of(raw, self.lineage.cuts[at], strand)
 
     @cached_property
     def verdicts(self) -> Verdicts:

@@ -1,8 +1,9 @@
 """Overlay: one ledger over several copies. What no copy gives is what the best informed of them says of it.
 
 Where no piece of the line lies, each copy tells by its own ledger what became of these offsets there. The first that holds:
-ambiguous; undecodable; suspect; absent (a copy without damage there shows that compaction removed them); lost; missing. What
-only a losing branch has beyond the end of the line is divergent. A copy that merely ends earlier says nothing.
+ambiguous; absent (a copy whose batches touch there shows that compaction removed them); undecodable; suspect; lost; missing;
+absent between two files of a copy, which a file that was removed would look like, too. What only a losing branch has beyond the
+end of the line is divergent. A copy that merely ends earlier says nothing.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from kafka_salvage.plan.gaps import GAP_CODES, join
 from kafka_salvage.plan.ledger import Ledger, absorb, span_of, with_trimmed
 from kafka_salvage.plan.plan import OffsetSpan, Status
-from kafka_salvage.plan.strands import EMPTY, Spans, clipped, inside, minus
+from kafka_salvage.plan.strands import EMPTY, Spans, Strand, clipped, inside, minus, spans_of
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.replica import State
 
 _GIVEN = (Status.RECOVERED, Status.REPAIRED)
-_ORDER = (Status.UNDECODABLE, Status.SUSPECT, Status.ABSENT, Status.LOST, Status.MISSING)
+_ORDER = (
+    (Status.ABSENT, False),
+    (Status.UNDECODABLE, False),
+    (Status.SUSPECT, False),
+    (Status.LOST, False),
+    (Status.MISSING, False),
+    (Status.ABSENT, True),
+)
+"""Statuses, and whether nothing but the end of a file says so, by the weight of the word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +45,21 @@ class Testimony:
         cut: its word counts below this offset only.
         covered: offsets in its believed batches' own ranges.
         log_start: confirmed by a checkpoint; None when none is.
+        between: offsets between the last batch of a file and the name of the next.
     """
 
     raw: tuple[OffsetSpan, ...]
     cut: int
     covered: Spans
     log_start: int | None
+    between: Spans = EMPTY
     starts: tuple[int, ...] = field(default=())
 
     @classmethod
-    def of(cls, raw: tuple[OffsetSpan, ...], cut: int, covered: Spans, log_start: int | None) -> Testimony:
+    def of(cls, raw: tuple[OffsetSpan, ...], cut: int, strand: Strand) -> Testimony:
         """With its spans ready to be looked up."""
-        return cls(raw, cut, covered, log_start, tuple(span.offsets.start for span in raw))
+        starts = tuple(span.offsets.start for span in raw)
+        return cls(raw, cut, strand.covered(), strand.survey.log_start, between_files(strand), starts)
 
     def at(self, offset: int) -> OffsetSpan | None:
         """Its word on an offset."""
@@ -65,6 +78,17 @@ class Testimony:
     def high(self) -> int | None:
         """Where it ends."""
         return min(self.raw[-1].offsets.stop, self.cut) if self.low is not None else None
+
+
+def between_files(strand: Strand) -> Spans:
+    """Offsets between the last batch of each file of a copy and the name of the next: a whole file may have stood there."""
+    bases = sorted(s.segment.base_offset for s in strand.segments if s.segment.base_offset is not None)
+    ranges = []
+    for before, behind in pairwise(strand.pieces):
+        if before.segment is not behind.segment and before.next < behind.first:
+            at = bisect_right(bases, behind.first) - 1
+            ranges.append((before.next, bases[at] if at >= 0 else before.next))
+    return spans_of(ranges)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,36 +157,37 @@ def _hole(overlay: Overlay, low: int, high: int) -> Iterator[OffsetSpan]:
     for each in overlay.testimonies:
         named = each.raw[max(bisect_right(each.starts, low) - 1, 0) : bisect_right(each.starts, high)]
         edges += [np.array([(s.offsets.start, s.offsets.stop) for s in named], np.int64).ravel()]
-        edges += [*clipped(each.covered, low, high), np.array([each.cut], np.int64)]
+        edges += [*clipped(each.covered, low, high), *clipped(each.between, low, high), np.array([each.cut], np.int64)]
     cuts = np.unique(np.concatenate(edges))
     cuts = cuts[(cuts >= low) & (cuts <= high)]
     doubted = inside(cuts, overlay.ambiguous).tolist()
     covered = [inside(cuts, each.covered).tolist() for each in overlay.testimonies]
+    between = [inside(cuts, each.between).tolist() for each in overlay.testimonies]
     for at, (start, stop) in enumerate(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)):
         where = OffsetRange(start, stop)
         if doubted[at]:
             yield OffsetSpan(where, Status.AMBIGUOUS, reason="copies disagree", findings=overlay.doubts)
         else:
-            yield _told(overlay, where, [each[at] for each in covered])
+            yield _told(overlay, where, [each[at] for each in covered], [each[at] for each in between])
 
 
-def _told(overlay: Overlay, where: OffsetRange, covered: Sequence[bool]) -> OffsetSpan:
+def _told(overlay: Overlay, where: OffsetRange, covered: Sequence[bool], between: Sequence[bool]) -> OffsetSpan:
     """What the best informed copy says of offsets on which all speak with one word."""
-    said: dict[Status, list[OffsetSpan]] = {}
-    for each, has in zip(overlay.testimonies, covered, strict=True):
+    said: dict[tuple[Status, bool], list[OffsetSpan]] = {}
+    for each, has, weak in zip(overlay.testimonies, covered, between, strict=True):
         span = each.at(where.start)
         if span is None:
             continue
         if span.status in _GIVEN:
             reason = "another form of these batches is taken" if has else "compaction: another copy has nothing there"
             span = OffsetSpan(where, Status.ABSENT, reason=reason)
-        said.setdefault(span.status, []).append(span)
-    for status in _ORDER:
-        told = said.get(status)
+        said.setdefault((span.status, weak and span.status is Status.ABSENT), []).append(span)
+    for word in _ORDER:
+        told = said.get(word)
         if told:
             return OffsetSpan(
                 where,
-                status,
+                word[0],
                 open_ended=any(s.open_ended for s in told),
                 upper_bound=any(s.upper_bound for s in told),
                 reason=told[0].reason,

@@ -11,6 +11,7 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.check_epochs import epochs_around
 from kafka_salvage.regions.check_indexes import finding_of
 from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
+from kafka_salvage.regions.orphans import missing_files, orphan_ends
 from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.segment import survey_segment, survey_source
 from kafka_salvage.regions.verdict import Finding
@@ -175,8 +176,9 @@ def _name_gaps(survey: SegmentSurvey, compaction: Compaction) -> SegmentSurvey:
 
 
 def _missing_segments(replica: Replica, surveys: Iterable[SegmentSurvey], compaction: Compaction) -> Iterator[Finding]:
-    """Gaps between files of a log without compaction, where neither file shows damage at that edge."""
+    """Files that an index without a log proves; without compaction also gaps between files that show no damage there."""
     if compaction.compacted:
+        yield from missing_files(replica)
         return
     live = [s for s in surveys if _is_main(s.segment, replica) and s.segment.base_offset is not None]
     for before, behind in itertools.pairwise(live):
@@ -206,6 +208,7 @@ def _ends(
         end = one.facts.index_last[0] + 1
         if context.next_base is None or end <= context.next_base:
             yield EndEvidence(end, "index-entry", one.segment.index.path)
+    yield from orphan_ends(replica)
     if replica.epochs:
         yield EndEvidence(max(start for _, start in replica.epochs), "epoch-start", "leader-epoch-checkpoint")
 
