@@ -119,6 +119,8 @@ def command(
         write_text(Path(json_file), content)
     for line in [*_lines(found, verbose), *([] if cluster is None else cluster_lines.lines(cluster, verbose))]:
         click.echo(line)
+    if bootstrap_server is not None and cluster is None:
+        click.echo("The cluster was not asked: the rescue has to be right first.")
     return code
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import kafka_salvage
+from kafka_salvage.cli.main import run
 from kafka_salvage.errors import DestinationError, RequestError
 from kafka_salvage.export.replay.config import client_settings
 from kafka_salvage.export.replay.consuming import verify_cluster
+from kafka_salvage.export.replay.map_file import write_map
 from kafka_salvage.export.replay.offset_map import OffsetMap
 from kafka_salvage.export.replay.supply import Supply, SupplyLine
 from kafka_salvage.export.replay.target import Target
@@ -100,3 +105,28 @@ def test_a_cluster_that_does_not_answer_is_said(supply: Supply, monkeypatch: pyt
     monkeypatch.setattr(Target.__init__, "__kwdefaults__", {"wait": 3.0})
     with pytest.raises(DestinationError, match=r"no broker answers at 127.0.0.1:1"):
         verify_cluster(supply, client_settings(None, "127.0.0.1:1"))
+
+
+def test_as_a_person_runs_it(trio: Trio, supply: Supply, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged(tmp_path / "broker-1")
+    out = tmp_path / "out"
+    kafka_salvage.salvage([tmp_path / "broker-1"], out=out, formats=["parquet", "jsonl"])
+    create(trio, supply, "person")
+    runs = send(trio, supply, lambda topic: f"person.{topic}")
+    write_map(tmp_path / "map.parquet", runs)
+    flags = ["--bootstrap-server", trio.address, "--offset-map", str(tmp_path / "map.parquet"), "--no-progress"]
+    assert run(["verify", str(out), *flags]) == 0
+    told = capsys.readouterr().out.splitlines()
+    total = sum(counted(supply).values())
+    assert told[1] == f"AGREES: {total:,} records of 17 partitions are at {trio.address}, each once and the same."
+    document = tmp_path / "verified.json"
+    assert run(["verify", str(out), *flags[:2], "--topic", "orders", "--json", str(document), "--no-progress"]) == 3
+    assert "orders-0: the cluster has no such partition" in capsys.readouterr().out
+    assert json.loads(document.read_text())["cluster"]["partitions"][0]["records"]["not_sent"] > 500
+    assert run(["verify", str(out), "--bootstrap-server", "nonsense", "--no-progress"]) == 2
+    assert "is no address of a broker" in capsys.readouterr().err
+    (out / "jsonl" / "orders" / "0.jsonl").write_text("")
+    assert run(["verify", str(out), *flags]) == 3
+    said = capsys.readouterr().out
+    assert said.startswith("DISAGREES: ")
+    assert said.endswith("The cluster was not asked: the rescue has to be right first.\n")

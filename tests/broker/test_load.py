@@ -87,6 +87,14 @@ def test_every_record_is_read_at_its_old_offset(loaded: Loaded) -> None:
         assert len(known_there) > 0.6 * len(live[topic, number]), name
 
 
+def test_verification_agrees_with_the_broker_that_loaded_it(loaded: Loaded, capsys: pytest.CaptureFixture[str]) -> None:
+    found = kafka_salvage.verify_cluster(loaded.rescue, bootstrap_server=loaded.cluster.address)
+    assert found.exit_code == 0, found.to_dict()
+    promises = [promised(loaded.rescue, name) for name in partitions(loaded.rescue)]
+    assert found.total("equal") > 3000
+    assert found.total("equal") + found.total("left_out") == sum(len(one) + len(two) for one, two in promises)
+
+
 def test_the_log_start_of_a_trimmed_partition_is_kept(loaded: Loaded) -> None:
     assert loaded.cluster.offsets("trimmed", 0) == (333, 900)
 
