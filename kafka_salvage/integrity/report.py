@@ -18,12 +18,12 @@ from kafka_salvage.integrity.sections import (
     available_of,
     files_section,
     hints_of,
-    open_transactions,
     segment_entry,
     sources_section,
     span_entry,
 )
 from kafka_salvage.integrity.sharing import Standing, election_hint, standings
+from kafka_salvage.integrity.undecided import transaction_hints, undecided_transactions
 from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Step, Transaction
 from kafka_salvage.plan.policy import Include
@@ -88,7 +88,12 @@ class IntegrityReport:
     def hints(self) -> tuple[str, ...]:
         """What is not in the output although it is intact or should be somewhere; one sentence each."""
         stand = [(p, self._standings[id(p)]) for p in self.plan.partitions]
-        return (*election_hint(stand), *hints_of(self.plan), *absence_hints(self.plan, self.replicas))
+        return (
+            *election_hint(stand),
+            *transaction_hints(self.plan),
+            *hints_of(self.plan),
+            *absence_hints(self.plan, self.replicas),
+        )
 
     @cached_property
     def _standings(self) -> dict[int, list[Standing]]:
@@ -223,7 +228,7 @@ class IntegrityReport:
             "log_start_offset": partition.log_start,
             "high_watermark": partition.high_watermark,
             "above_high_watermark": above_high_watermark(partition),
-            "open_transactions": open_transactions(partition.labels),
+            **undecided_transactions(partition, self.plan.policy),
             "selected": partition.selected,
             "findings": self.numbering.ids(partition.findings),
             "available": available_of(partition),

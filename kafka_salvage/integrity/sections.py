@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import numpy as np
-
 from kafka_salvage.integrity.numbering import Numbering, text
-from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Transaction, TransactionLabels
+from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include
-from kafka_salvage.plan.transactions import CODE, Labels
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.replica import Inventory
-
-_MOST_OPEN = 1_000
-"""Open transactions of a partition that are listed."""
 
 _KIND = {
     Include.TRIMMED: "below the log start",
@@ -117,29 +111,6 @@ def above_high_watermark(partition: PartitionPlan) -> list[int] | None:
     mark = partition.high_watermark
     given = [span.offsets.stop for span in partition.ledger if span.status in (Status.RECOVERED, Status.REPAIRED)]
     return None if mark is None or not given or given[-1] <= mark else [mark, given[-1]]
-
-
-def open_transactions(labels: TransactionLabels) -> list[dict[str, Any]]:
-    """Transactions that nothing ended, by first offset; a live consumer waits for them."""
-    if not isinstance(labels, Labels):
-        return []
-    found: dict[tuple[int, int], dict[str, Any]] = {}
-    rows = np.flatnonzero(labels.code == CODE[Transaction.OPEN])
-    for row in rows[np.argsort(labels.first_offset[rows], kind="stable")].tolist():
-        key = int(labels.producer_id[row]), int(labels.producer_epoch[row])
-        entry = found.setdefault(
-            key,
-            {
-                "producer_id": key[0],
-                "producer_epoch": key[1],
-                "first_offset": int(labels.first_offset[row]),
-                "last_offset": -1,
-                "records": 0,
-            },
-        )
-        entry["last_offset"] = int(labels.last_offset[row])
-        entry["records"] += int(labels.records[row])
-    return list(found.values())[:_MOST_OPEN]
 
 
 def available_of(partition: PartitionPlan) -> list[dict[str, Any]]:
