@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -235,18 +235,23 @@ def _gather(pieces: Sequence[Piece], holes: I64, edges: Edges) -> Rows:
     for group in of_segment.values():
         parts += _inside(group[0].segment.transactions, sorted(group, key=lambda piece: piece.first), edges)
     first = np.concatenate([part.first_offset for part in parts])
-    order = np.argsort(first, kind="stable")
-    kind = np.concatenate([part.kind for part in parts])[order]
-    producer = np.concatenate([part.producer_id for part in parts])[order]
+    order = np.argsort(first, kind="stable") if (first[1:] < first[:-1]).any() else slice(None)
+    first = first[order]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])[order]
+
+    kind, producer = column("kind"), column("producer_id")
+    ended = _ends(kind, producer) if len(kind) else first[:0]
     return Rows(
         kind=kind,
         producer=producer,
-        epoch=np.concatenate([part.producer_epoch for part in parts])[order],
-        first=first[order],
-        last=np.concatenate([part.last_offset for part in parts])[order],
-        records=np.concatenate([part.records for part in parts])[order],
-        hole=np.searchsorted(holes, first[order], side="right"),
-        ended=_ends(kind, producer) if len(kind) else first[:0],
+        epoch=column("producer_epoch"),
+        first=first,
+        last=column("last_offset"),
+        records=column("records"),
+        hole=np.searchsorted(holes, first, side="right"),
+        ended=ended,
     )
 
 
@@ -258,7 +263,8 @@ def _inside(table: TransactionTable, pieces: Sequence[Piece], edges: Edges) -> I
     high = np.searchsorted(first, table.last_offset, side="right")
     home = np.minimum(low, len(pieces) - 1)
     whole = (high - low == 1) & (first[home] <= table.first_offset) & (table.last_offset < following[home])
-    yield table.take(whole & (start[home] <= table.position) & (table.position < stop[home]))
+    wanted = whole & (start[home] <= table.position) & (table.position < stop[home])
+    yield table if wanted.all() else table.take(wanted)  # a large table is packed, and stays so
     for row in np.flatnonzero((high > low) & ~whole).tolist():
         for piece in pieces[int(low[row]) : int(high[row])]:
             if int(table.position[row]) < piece.stop:
