@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         open_segment,
         read_offset_map,
         records,
+        replay,
         replay_groups,
         salvage,
         show,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kafka_salvage.export.replay.group_target import GroupCommit
     from kafka_salvage.export.replay.offset_map import OffsetMap
     from kafka_salvage.export.replay.positions import NewPositions
+    from kafka_salvage.export.replay.replaying import Replay
     from kafka_salvage.export.verification import Verification
     from kafka_salvage.integrity.comparison import Comparison
     from kafka_salvage.integrity.report import IntegrityReport
@@ -60,6 +62,7 @@ _HOMES = {
     "OffsetMap": "kafka_salvage.export.replay.offset_map",
     "Receipt": "kafka_salvage.export.receipt",
     "RecordTable": "kafka_salvage.scan.records",
+    "Replay": "kafka_salvage.export.replay.replaying",
     "RequestError": "kafka_salvage.errors",
     "SalvageError": "kafka_salvage.errors",
     "SourceError": "kafka_salvage.errors",
@@ -71,6 +74,7 @@ _HOMES = {
     "open_segment": "kafka_salvage.api",
     "read_offset_map": "kafka_salvage.api",
     "records": "kafka_salvage.api",
+    "replay": "kafka_salvage.api",
     "replay_groups": "kafka_salvage.api",
     "salvage": "kafka_salvage.api",
     "show": "kafka_salvage.api",
@@ -93,6 +97,7 @@ __all__ = [
     "OffsetMap",
     "Receipt",
     "RecordTable",
+    "Replay",
     "RequestError",
     "SalvageError",
     "SourceError",
@@ -104,6 +109,7 @@ __all__ = [
     "open_segment",
     "read_offset_map",
     "records",
+    "replay",
     "replay_groups",
     "salvage",
     "show",

@@ -15,6 +15,7 @@ from kafka_salvage.export.estimate import outlook
 from kafka_salvage.export.latest import latest_tables
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Receipt
+from kafka_salvage.export.replay import replaying
 from kafka_salvage.export.replay.choices import ReplayChoices
 from kafka_salvage.export.replay.config import client_settings
 from kafka_salvage.export.replay.consuming import ClusterVerification
@@ -351,6 +352,8 @@ def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedS
                 return OpenedSegment(survey_replica(replica, SurveyOptions(deep=deep)).segments[place])
     raise RequestError(f"{os.fspath(path)} is no segment file", advice="Give a .log file of a partition directory.")
 
+
+replay = replaying.replay
 
 show = listing.show
 

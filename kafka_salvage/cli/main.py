@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from kafka_salvage import __version__
-from kafka_salvage.cli import allocation, check, compare, exits, groups, resuming, salvage, show, verify
+from kafka_salvage.cli import allocation, check, compare, exits, groups, replay, resuming, salvage, show, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,7 +26,15 @@ def group() -> None:
     """
 
 
-for _command in (check.command, compare.command, groups.command, salvage.command, show.show, verify.command):
+for _command in (
+    check.command,
+    compare.command,
+    groups.command,
+    replay.command,
+    salvage.command,
+    show.show,
+    verify.command,
+):
     group.add_command(_command)
 
 

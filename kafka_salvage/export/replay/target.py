@@ -33,7 +33,7 @@ class TargetTopic:
 
     name: str
     partitions: int
-    configs: Mapping[str, str] | None = None
+    configs: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Description:
     cluster_id: str | None
     brokers: int
     topics: Mapping[str, TargetTopic]
-    broker_configs: Mapping[str, str] | None = None
+    broker_configs: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 class TargetLike(Protocol):
