@@ -39,6 +39,7 @@ class Group:
 GROUPS = (
     Group("machine", "The machine's own limits"),
     Group("check", "Check"),
+    Group("start", "First batch"),
     Group("damage", "Damage"),
     Group("decode", "Decode"),
     Group("codecs", "Codecs"),
