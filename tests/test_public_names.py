@@ -9,8 +9,8 @@ import kafka_salvage
 NAMES = [
     "BatchTable", "ClusterVerification", "Comparison", "DestinationError", "GroupCommit", "GroupPositions",
     "IntegrityReport", "InvariantError", "MissingExtraError", "NewPositions", "OffsetMap", "Receipt", "RecordTable",
-    "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups", "new_positions",
-    "open_segment", "read_offset_map", "records", "replay_groups", "salvage", "show", "to_arrow", "verify",
+    "Replay", "RequestError", "SalvageError", "SourceError", "Verification", "check", "compare", "groups", "new_positions",
+    "open_segment", "read_offset_map", "records", "replay", "replay_groups", "salvage", "show", "to_arrow", "verify",
     "verify_cluster",
 ]  # fmt: skip
 
