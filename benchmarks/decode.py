@@ -12,13 +12,18 @@ from typing import Any
 
 from aiokafka.record import MemoryRecords
 
+from benchmarks.shapes import NAMES, START, Shape, block, write
 from benchmarks.timing import Options, Result, interleaved
 from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.records import RecordTable, decode
 from kafka_salvage.source.files import FileSource
-from tests.support.build import Rec, legacy_message, v2_batch
+from tests.support.build import LZ4, NONE, Rec, v2_batch
 
-START = 1_700_000_000_000
+SHAPES = (
+    *(Shape(records, value) for records in (1, 20, 500) for value in (20, 200, 5 << 10)),
+    Shape(20, 200, NONE, magic=1),
+    Shape(20, 200, LZ4, magic=1),
+)
 
 
 def segment(batches: int, per_batch: int, value: int = 92) -> bytes:
@@ -26,12 +31,6 @@ def segment(batches: int, per_batch: int, value: int = 92) -> bytes:
     records = [Rec(i, START + 3 * i, b"key-%012d" % i, b"v" * value) for i in range(per_batch)]
     rest = v2_batch(0, records)[8:]
     return b"".join((i * per_batch).to_bytes(8, "big") + rest for i in range(batches))
-
-
-def messages(count: int) -> bytes:
-    """Plain messages of magic 1."""
-    one = legacy_message(0, b"key-000000000000", b"v" * 92, magic=1, timestamp=START)[8:]
-    return b"".join(i.to_bytes(8, "big") + one for i in range(count))
 
 
 def tables(path: Path) -> Iterator[RecordTable]:
@@ -69,11 +68,19 @@ def theirs(data: bytes) -> int:
     return count
 
 
-def _compare(name: str, data: bytes, count: int, options: Options, goal: float = 0.0) -> Result:
-    """Records per second of both; the reference gets an eighth of the bytes, which is enough for its rate."""
-    sample = data[: len(data) // 8 // (len(data) // count) * (len(data) // count)]
-    path = options.folder / "decode.log"
-    path.write_bytes(data)
+def _compare(name: str, path: Path, one: int, count: int, options: Options, goal: float = 0.0) -> Result:
+    """Records per second of both; the reference gets an eighth of the bytes, which is enough for its rate.
+
+    Args:
+        name: of the line.
+        path: the file; removed.
+        one: bytes that are repeated in it.
+        count: how often.
+        options: turns.
+        goal: least ratio.
+    """
+    with path.open("rb") as file:
+        sample = file.read(max(1, count // 8) * one)
     here, there = ours(path), theirs(sample)
     mine, reference = interleaved(lambda: ours(path), lambda: theirs(sample), options.repeats)
     path.unlink()
@@ -82,16 +89,17 @@ def _compare(name: str, data: bytes, count: int, options: Options, goal: float =
 
 def run(options: Options) -> Iterator[Result]:
     """The cases of this module, a quarter of the size asked for each."""
-    size = options.size // 4
-    shapes = (
-        ("120 B records in 16 KiB batches", 135, 92, 10.0),
-        ("120 B records, 20 in a batch", 20, 92, 0.0),
-        ("120 B records, one in a batch", 1, 92, 0.0),
-        ("20 B values, 500 in a batch", 500, 20, 0.0),
-        ("5 KiB values, 20 in a batch", 20, 5 << 10, 0.0),
-    )
-    for name, per_batch, value, goal in shapes:
-        batches = max(8, size // ((value + 28) * per_batch + 61))
-        yield _compare(f"decode, {name}", segment(batches, per_batch, value), batches, options, goal)
-    count = size // 8 // 142
-    yield _compare("decode, magic 1, plain messages of 120 B", messages(count), count, options)
+    size, path = options.size // 4, options.folder / "decode.log"
+    for name, per_batch, goal in (
+        ("120 B records in 16 KiB batches", 135, 10.0),
+        ("120 B records, 20 in a batch", 20, 0.0),
+        ("120 B records, one in a batch", 1, 0.0),
+    ):
+        count = max(8, size // (120 * per_batch + 61))
+        path.write_bytes(segment(count, per_batch))
+        yield _compare(f"decode, {name}", path, path.stat().st_size // count, count, options, goal)
+    for shape in SHAPES:
+        one = len(block(shape)[0])
+        count = write(path, shape, size).size // one
+        codec = "" if shape.codec == NONE else f", {NAMES[shape.codec]}"
+        yield _compare(f"decode, {shape.name}{codec}", path, one, count, options)
