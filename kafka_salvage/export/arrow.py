@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from kafka_salvage.export.blocks import BLOCK, SCHEMA, Blocks, Facts, StagedStream
+from kafka_salvage.export.behind import Behind
+from kafka_salvage.export.blocks import BLOCK, SCHEMA, Block, Blocks, Facts, StagedStream
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import encode
 from kafka_salvage.export.receipt import Written
@@ -32,7 +34,8 @@ class ArrowWriter:
     def __init__(self, line: Line, setting: Setting, block: int = BLOCK) -> None:
         self.path = f"{line.root}arrow/{encode(line.topic)}/{line.partition}.arrow"
         self._line = line
-        self._stage = setting.stage
+        self._setting = setting
+        self._behind = Behind()
         self._blocks = Blocks(line, setting, block)
         self._stream: StagedStream | None = None
         self._writer: Any = None
@@ -43,20 +46,21 @@ class ArrowWriter:
         for block in self._blocks.take(chunk):
             self._write(block)
 
-    def _write(self, block: pa.Table) -> None:
+    def _write(self, block: Block) -> None:
         if self._stream is None:
-            self._stream = StagedStream(self._stage.create(self.path, NAME))
-            facts = Facts(self._line)
+            self._stream = StagedStream(self._setting.stage.create(self.path, NAME))
+            facts = Facts(self._line, self._setting.evidence)
             facts.add_line()  # metadata is fixed before the first record is written
             schema = SCHEMA.with_metadata(facts.encoded())
             self._writer = pa.ipc.new_file(pa.PythonFile(self._stream, mode="w"), schema)
-        self._writer.write_table(block)
-        self._records += len(block)
+        self._behind.do(partial(self._writer.write_table, block.table))
+        self._records += len(block.table)
 
     def finish(self) -> Written:
         """Closes the file."""
         if self._blocks.pending:
             self._write(self._blocks.rest())
+        self._behind.end()
         if self._stream is None:
             return Written()
         self._writer.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kafka_salvage.errors import MissingExtraError
-from kafka_salvage.scan.batches import I32, I64
+from kafka_salvage.scan.batches import I8, I32, I64
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.vector.gather import gather
 
@@ -45,7 +46,7 @@ def _binary(pa: Any, data: npt.NDArray[np.uint8], start: I64, size: I32, *, text
 
 
 def _utf8(binary: Any) -> npt.NDArray[np.bool_]:
-    """Which header keys are UTF-8; one look at the whole column decides the common case."""
+    """Which header keys are UTF-8; one look at the whole column decides the common case, else one at each distinct key."""
     try:
         bytes(binary.buffers()[2] or b"").decode("utf-8", "strict")
     except UnicodeDecodeError:
@@ -57,13 +58,17 @@ def _utf8(binary: Any) -> npt.NDArray[np.bool_]:
         first = starts[:-1][starts[:-1] < starts[1:]]
         if not ((body[first] & 0xC0) == 0x80).any():  # no key begins inside a character
             return np.ones(len(binary), np.bool_)
-    good = np.ones(len(binary), np.bool_)
-    for row, key in enumerate(binary.to_pylist()):
-        try:
-            key.decode("utf-8", "strict")
-        except UnicodeDecodeError:
-            good[row] = False
-    return good
+    distinct = binary.dictionary_encode()
+    good = np.array([_is_text(key) for key in distinct.dictionary.to_pylist()], np.bool_)
+    return np.asarray(good[distinct.indices.to_numpy()])
+
+
+def _is_text(key: bytes) -> bool:
+    try:
+        key.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _headers(pa: Any, table: RecordTable) -> tuple[Any, Any]:
@@ -87,7 +92,14 @@ def _headers(pa: Any, table: RecordTable) -> tuple[Any, Any]:
 
 
 def _constant(pa: Any, text: str, rows: int) -> Any:
-    return pa.array([text], pa.string()).take(pa.array(np.zeros(rows, np.int32)))
+    return pa.repeat(pa.scalar(text, pa.string()), rows)
+
+
+def _labels(pa: Any, names: Sequence[str], codes: I8) -> Any:
+    """Names by code; mostly all are the same."""
+    if len(codes) and (codes == codes[0]).all():
+        return _constant(pa, names[int(codes[0])], len(codes))
+    return pa.array(list(names), pa.string()).take(pa.array(codes.astype(np.int32)))
 
 
 def _timestamp(pa: Any, table: RecordTable) -> Any:
@@ -119,8 +131,7 @@ def to_arrow(table: RecordTable) -> pa.Table:
     if origin is None:
         transaction = pa.nulls(rows, pa.string())
     else:
-        labels = pa.array(list(origin.transactions), pa.string())
-        transaction = labels.take(pa.array(origin.transaction[at].astype(np.int32)))
+        transaction = _labels(pa, origin.transactions, origin.transaction[at])
     partition = np.full(rows, origin.partition if origin else -1, np.int32)
     columns: dict[str, Any] = {
         "key": _binary(pa, table.data, table.key_start, table.key_size),

@@ -11,15 +11,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.export.arrow_columns import to_arrow
 from kafka_salvage.export.atomic import StagedFile
+from kafka_salvage.export.evidence_sums import EvidenceSums
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import UNLOADABLE_TOPICS, shown
 from kafka_salvage.export.receipt import WrittenFile
@@ -29,6 +29,7 @@ from kafka_salvage.plan.plan import TRANSACTION_CODES
 from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.records import RecordTable
+from kafka_salvage.scan.replica import EvidenceFile
 
 BLOCK = 32 << 20
 """Most bytes of a block, counted as in `row_bytes`: several lines are written at a time, each with a few blocks in memory."""
@@ -64,6 +65,18 @@ def _masked(table: RecordTable) -> RecordTable:
     return replace(table, data=data)
 
 
+class Block(NamedTuple):
+    """Records of a line.
+
+    Attributes:
+        table: in offset order.
+        files: the evidence files that they come from.
+    """
+
+    table: pa.Table
+    files: frozenset[EvidenceFile]
+
+
 class Blocks:
     """Gathers the records of one line.
 
@@ -78,9 +91,10 @@ class Blocks:
         self._mask = line.topic in UNLOADABLE_TOPICS and not setting.policy.show_secrets
         self._limit = limit
         self._parts: list[pa.Table] = []
+        self._files: set[EvidenceFile] = set()
         self.pending = 0
 
-    def take(self, chunk: RecordChunk) -> Iterator[pa.Table]:
+    def take(self, chunk: RecordChunk) -> Iterator[Block]:
         """Adds records; yields the blocks that they fill."""
         table = self._labelled(chunk)
         ends = np.cumsum(row_bytes(table))
@@ -94,6 +108,7 @@ class Blocks:
                 stop = start + 1
             piece = table if stop - start == len(table) else table.take(slice(start, stop))
             self._parts.append(to_arrow(piece))
+            self._files.add(chunk.step.survey.segment.file)
             self.pending += int(ends[stop - 1]) - done
             start, done = stop, int(ends[stop - 1])
 
@@ -106,13 +121,14 @@ class Blocks:
         table = replace(chunk.table, origin=origin)
         return _masked(table) if self._mask else table
 
-    def rest(self) -> pa.Table:
+    def rest(self) -> Block:
         """What is gathered, as one block in one piece; there must be something."""
         made = pa.concat_tables(self._parts).combine_chunks()
         self._parts, self.pending = [], 0
         if made.schema != SCHEMA:
             raise InvariantError("a block has a schema of its own", stage="export.blocks")
-        return made
+        files, self._files = frozenset(self._files), set()
+        return Block(made, files)
 
 
 def _version() -> str:
@@ -127,41 +143,44 @@ class Facts:
 
     Args:
         line: what the file is of.
+        sums: of the evidence.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, sums: EvidenceSums) -> None:
         self._line = line
+        self._sums = sums
         self._offsets: list[int] = []
-        self._files: set[tuple[str, str]] = set()
+        self._files: set[EvidenceFile] = set()
 
-    def add(self, block: pa.Table) -> None:
+    def add(self, block: Block) -> None:
         """Takes note of a block."""
-        span = pc.min_max(block["offset"]).as_py()
-        self._offsets = [
-            min([span["min"], *self._offsets]),
-            max([span["max"] + 1, *self._offsets]),
-        ]
-        names = block.select(["_salvage_source", "_salvage_file"]).group_by(["_salvage_source", "_salvage_file"])
-        found = names.aggregate([]).to_pydict()
-        self._files |= set(zip(found["_salvage_source"], found["_salvage_file"], strict=True))
+        offsets = block.table["offset"]
+        first = self._offsets[0] if self._offsets else offsets[0].as_py()
+        self._offsets = [first, offsets[-1].as_py() + 1]
+        self._files |= block.files
 
     def add_line(self) -> None:
         """Takes note of the whole line, before anything of it is written."""
-        files = [step.survey.segment.file for step in self._line.steps]
         self._offsets = [self._line.steps[0].offsets.start, self._line.steps[-1].offsets.stop]
-        self._files |= {(shown(file.source), shown(file.path)) for file in files}
+        self._files |= {step.survey.segment.file for step in self._line.steps}
 
     def encoded(self) -> dict[bytes, bytes]:
-        """As metadata of a file: JSON under one key."""
-        files = {step.survey.segment.file for step in self._line.steps}
-        sizes = {(shown(file.source), shown(file.path)): file.size for file in files}
+        """As metadata of a file: JSON under one key. The evidence files are read for their sums."""
         document = {
             "version": _version(),
             "topic": shown(self._line.topic),
             "partition": self._line.partition,
             "kind": self._line.kind,
             "offsets": self._offsets,
-            "sources": [{"source": name[0], "path": name[1], "size": sizes.get(name)} for name in sorted(self._files)],
+            "sources": [
+                {
+                    "source": shown(file.source),
+                    "path": shown(file.path),
+                    "size": file.size,
+                    "sha256": self._sums.of(file),
+                }
+                for file in sorted(self._files, key=lambda file: (file.source, file.path))
+            ],
         }
         return {FACTS: json.dumps(document, sort_keys=True, ensure_ascii=False).encode()}
 

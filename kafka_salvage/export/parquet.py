@@ -7,13 +7,15 @@ stretch: both depend on the records alone. Behind such an end nothing is in memo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kafka_salvage.export.atomic import StagedFile
-from kafka_salvage.export.blocks import BLOCK, SCHEMA, Blocks, Facts, StagedStream
+from kafka_salvage.export.behind import Behind
+from kafka_salvage.export.blocks import BLOCK, SCHEMA, Block, Blocks, Facts, StagedStream
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import encode
 from kafka_salvage.export.receipt import Written, WrittenFile
@@ -53,9 +55,9 @@ class ParquetSink:
 class _Part:
     """One file on its way."""
 
-    def __init__(self, file: StagedFile, line: Line) -> None:
+    def __init__(self, file: StagedFile, line: Line, setting: Setting) -> None:
         self.records = 0
-        self._facts = Facts(line)
+        self._facts = Facts(line, setting.evidence)
         self._stream = StagedStream(file)
         self._writer: Any = pq.ParquetWriter(
             pa.PythonFile(self._stream, mode="w"),
@@ -65,6 +67,7 @@ class _Part:
             use_dictionary=DICTIONARIES,
             write_statistics=STATISTICS,
             write_page_checksum=True,
+            sorting_columns=[pq.SortingColumn(SCHEMA.names.index("offset"))],  # before it, no column is nested
         )
 
     @property
@@ -72,11 +75,11 @@ class _Part:
         """Bytes that were written."""
         return self._stream.size
 
-    def write(self, block: pa.Table) -> None:
+    def write(self, block: Block) -> None:
         """Writes a block as a row group."""
-        self._writer.write_table(block, row_group_size=len(block))
+        self._writer.write_table(block.table, row_group_size=len(block.table))
         self._facts.add(block)
-        self.records += len(block)
+        self.records += len(block.table)
 
     def close(self) -> WrittenFile:
         """Writes the end."""
@@ -93,7 +96,8 @@ class ParquetWriter:
     ) -> None:
         self.directory = f"{line.root}parquet/{encode(line.topic)}/{line.partition}"
         self._line = line
-        self._stage = setting.stage
+        self._setting = setting
+        self._behind = Behind()
         self._blocks = Blocks(line, setting, block)
         self._most, self._enough = part, enough
         self._part: _Part | None = None
@@ -108,16 +112,23 @@ class ParquetWriter:
         for block in self._blocks.take(chunk):
             self._write(block)
 
-    def _write(self, block: pa.Table) -> None:
+    def _write(self, block: Block) -> None:
+        """Has a block written, behind, while the records after it are decoded."""
+        self._settle()
         if self._part is None:
             path = f"{self.directory}/part-{len(self._done):05d}.parquet"
-            self._part = _Part(self._stage.create(path, NAME), self._line)
-        self._part.write(block)
-        if self._part.size >= self._most:
+            self._part = _Part(self._setting.stage.create(path, NAME), self._line, self._setting)
+        self._behind.do(partial(self._part.write, block))
+
+    def _settle(self) -> None:
+        """Waits for what is being written; a part that is full then ends."""
+        self._behind.wait()
+        if self._part is not None and self._part.size >= self._most:
             self._end_part()
 
     def _pause(self) -> None:
         """At the end of a stretch of evidence: the part ends here when it has enough."""
+        self._settle()
         if self._part is not None and self._part.size + self._blocks.pending >= self._enough:
             self._close()
 
@@ -125,6 +136,7 @@ class ParquetWriter:
         """Writes what is gathered and ends the part."""
         if self._blocks.pending:
             self._write(self._blocks.rest())
+        self._behind.wait()
         self._end_part()
 
     def _end_part(self) -> None:
@@ -146,6 +158,7 @@ class ParquetWriter:
     def finish(self) -> Written:
         """Closes the last part."""
         self._close()
+        self._behind.end()
         records = sum(file.records for file in self._done)
         if not self._done:
             return Written()

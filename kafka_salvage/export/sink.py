@@ -8,10 +8,11 @@ only at the batches it is handed), never writes outside the stage, and knows no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kafka_salvage.export.atomic import Stage
+from kafka_salvage.export.evidence_sums import EvidenceSums
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.receipt import Shortfall, Written
@@ -31,11 +32,13 @@ class Setting:
         stage: where files are made.
         policy: the choices that the plan was made with.
         options: the choices of the writer.
+        evidence: sums of the segment files.
     """
 
     stage: Stage
     policy: Policy
     options: ExportOptions
+    evidence: EvidenceSums = field(default_factory=EvidenceSums)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,29 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert facts.pop("version").count(".") == 2
     assert facts == {
         "topic": "orders", "partition": 0, "kind": "main", "offsets": [5, 12],
-        "sources": [{"source": "broker-1", "path": "orders-0/00000000000000000005.log", "size": len(data)}],
+        "sources": [{
+            "source": "broker-1", "path": "orders-0/00000000000000000005.log", "size": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }],
     }  # fmt: skip
+
+
+def test_readers_are_told_that_rows_are_sorted_by_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch, block=2000)
+    metadata = pq.ParquetFile(written(tmp_path, Build().v2(60).v2(60)) / PART).metadata
+    assert metadata.num_row_groups > 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        (column,) = group.sorting_columns
+        assert group.column(column.column_index).path_in_schema == "offset"
+        assert (column.descending, column.nulls_first) == (False, False)
+
+
+def test_blocks_written_behind_are_those_written_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch, block=2000, part=9000)
+    slow = written(tmp_path / "a", Build().v2(60).v2(60).v2(60))
+    monkeypatch.setattr("kafka_salvage.export.parquet.Behind.do", lambda self, work: work())
+    assert tree(slow) == tree(written(tmp_path / "b", Build().v2(60).v2(60).v2(60)))
 
 
 def test_records_are_cut_by_offset(tmp_path: Path) -> None:
