@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -33,6 +33,30 @@ def begin(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
     with (directory / "output").open("ab") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", "kafka_salvage", "replay", *arguments, "--no-progress"],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+_PROGRAM = """
+import json, sys
+from kafka_salvage import replay
+from kafka_salvage.cli import exits
+try:
+    replay(execute=True, **json.loads(sys.argv[1]))
+except BaseException as error:
+    sys.exit(exits.leave(error, 2))
+"""
+
+
+def begin_call(directory: Path, **flags: Any) -> subprocess.Popen[bytes]:
+    """Starts a process that calls `kafka_salvage.replay`; otherwise as `begin`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "output").open("ab") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, json.dumps(flags)],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -91,8 +115,3 @@ def document(path: Path) -> dict[str, object]:
     """A JSON document."""
     found: dict[str, object] = json.loads(path.read_bytes())
     return found
-
-
-def words(flags: Sequence[str | Path]) -> list[str]:
-    """Arguments as text."""
-    return [str(flag) for flag in flags]
