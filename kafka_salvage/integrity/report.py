@@ -225,6 +225,7 @@ class IntegrityReport:
                 **{str(label): counts.labels[label] for label in Transaction},
             },
             "replicas": [self._replica(partition, survey) for survey in partition.replicas],
+            "compaction": {"compacted": partition.compaction.compacted, "because": text(partition.compaction.reason)},
             "log_start_offset": partition.log_start,
             "high_watermark": partition.high_watermark,
             "above_high_watermark": above_high_watermark(partition),

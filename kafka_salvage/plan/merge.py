@@ -129,6 +129,7 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
         needs_choice=written and incarnation.undecided,
         high_watermark=work.high_watermark(),
         shares=work.shares(),
+        compaction=work.compaction,
     )
 
 

@@ -8,10 +8,13 @@ from typing import Protocol
 
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
 from kafka_salvage.scan.replica import Inventory, State
+
+
+_NOTHING_KNOWN = Compaction(False, "")
 
 
 class Status(StrEnum):
@@ -172,6 +175,7 @@ class PartitionPlan:
         high_watermark: highest checkpointed one of the copies on the line; what lies at or above it may never have been
             acknowledged by all replicas. None when no copy has one.
         shares: of each live copy, in the order of ``replicas``; only where there are several.
+        compaction: whether gaps between batches mean nothing, and how that is known.
     """
 
     cluster_id: str | None
@@ -194,6 +198,7 @@ class PartitionPlan:
     needs_choice: bool = False
     high_watermark: int | None = None
     shares: tuple[Share, ...] = ()
+    compaction: Compaction = _NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
