@@ -13,7 +13,6 @@ from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
 from kafka_salvage.scan.replica import Inventory, State
 
-
 _NOTHING_KNOWN = Compaction(False, "")
 
 
