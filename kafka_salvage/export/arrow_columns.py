@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kafka_salvage.errors import MissingExtraError
-from kafka_salvage.scan.batches import I8, I32, I64
+from kafka_salvage.scan.batches import I32, I64
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.vector.gather import gather
 
@@ -91,14 +91,15 @@ def _headers(pa: Any, table: RecordTable) -> tuple[Any, Any]:
     return headers, odd_keys
 
 
-def _constant(pa: Any, text: str, rows: int) -> Any:
-    return pa.repeat(pa.scalar(text, pa.string()), rows)
-
-
-def _labels(pa: Any, names: Sequence[str], codes: I8) -> Any:
-    """Names by code; mostly all are the same."""
+def _named(pa: Any, names: Sequence[str] | None, codes: npt.NDArray[Any], packed: bool) -> Any:
+    """A column of names by code; null without names."""
+    kind = pa.dictionary(pa.int32(), pa.string()) if packed else pa.string()
+    if names is None:
+        return pa.nulls(len(codes), kind)
+    if packed:
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(list(names), pa.string()))
     if len(codes) and (codes == codes[0]).all():
-        return _constant(pa, names[int(codes[0])], len(codes))
+        return pa.repeat(pa.scalar(names[int(codes[0])], pa.string()), len(codes))
     return pa.array(list(names), pa.string()).take(pa.array(codes.astype(np.int32)))
 
 
@@ -120,18 +121,29 @@ def to_arrow(table: RecordTable) -> pa.Table:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
+    return arrow_table(table)
+
+
+def arrow_table(table: RecordTable, *, packed: bool = False) -> pa.Table:
+    """As `to_arrow`.
+
+    Args:
+        table: likewise.
+        packed: columns of names hold each name once, and numbers that stand for it; a Parquet file is the same either way.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
     pa = _pyarrow()
     rows, batches, at, origin = len(table), table.batches, table.batch, table.origin
     headers, odd_keys = _headers(pa, table)
     sequence = table.sequence
 
-    def name(text: str | None) -> Any:
-        return pa.nulls(rows, pa.string()) if text is None else _constant(pa, text, rows)
+    same = np.zeros(rows, np.int32)
 
-    if origin is None:
-        transaction = pa.nulls(rows, pa.string())
-    else:
-        transaction = _labels(pa, origin.transactions, origin.transaction[at])
+    def name(text: str | None) -> Any:
+        return _named(pa, None if text is None else [text], same, packed)
+
     partition = np.full(rows, origin.partition if origin else -1, np.int32)
     columns: dict[str, Any] = {
         "key": _binary(pa, table.data, table.key_start, table.key_size),
@@ -148,7 +160,9 @@ def to_arrow(table: RecordTable) -> pa.Table:
         "_salvage_file": name(origin.path if origin else None),
         "_salvage_position": pa.array(batches.position[at]),
         "_salvage_verdict": name(origin.verdict if origin else None),
-        "_salvage_transaction": transaction,
+        "_salvage_transaction": _named(
+            pa, origin.transactions if origin else None, origin.transaction[at] if origin else same, packed
+        ),
         "_salvage_leader_epoch": pa.array(batches.leader_epoch[at]),
         "_salvage_producer_id": pa.array(batches.producer_id[at]),
         "_salvage_producer_epoch": pa.array(batches.producer_epoch[at].astype(np.int32)),

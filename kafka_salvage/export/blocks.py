@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from kafka_salvage.errors import InvariantError
-from kafka_salvage.export.arrow_columns import to_arrow
+from kafka_salvage.export.arrow_columns import arrow_table
 from kafka_salvage.export.atomic import StagedFile
 from kafka_salvage.export.evidence_sums import EvidenceSums
 from kafka_salvage.export.lines import Line
@@ -39,7 +39,9 @@ MASK = ord("*")
 FACTS = b"kafka_salvage"
 """Key of a file's metadata under which its facts stand, as JSON."""
 
-SCHEMA: pa.Schema = to_arrow(RecordTable.empty()).schema
+SCHEMA: pa.Schema = arrow_table(RecordTable.empty()).schema
+PACKED: pa.Schema = arrow_table(RecordTable.empty(), packed=True).schema
+"""The same columns; those of names hold each name once."""
 
 _LABELS = tuple(str(label) for label in TRANSACTION_CODES)
 
@@ -84,9 +86,11 @@ class Blocks:
         line: tells topic and partition.
         setting: tells whether credentials are masked.
         limit: most bytes of a block.
+        schema: `SCHEMA` or `PACKED`.
     """
 
-    def __init__(self, line: Line, setting: Setting, limit: int = BLOCK) -> None:
+    def __init__(self, line: Line, setting: Setting, limit: int = BLOCK, schema: pa.Schema = SCHEMA) -> None:
+        self._schema = schema
         self._line = line
         self._mask = line.topic in UNLOADABLE_TOPICS and not setting.policy.show_secrets
         self._limit = limit
@@ -107,7 +111,7 @@ class Blocks:
                     continue
                 stop = start + 1
             piece = table if stop - start == len(table) else table.take(slice(start, stop))
-            self._parts.append(to_arrow(piece))
+            self._parts.append(arrow_table(piece, packed=self._schema is PACKED))
             self._files.add(chunk.step.survey.segment.file)
             self.pending += int(ends[stop - 1]) - done
             start, done = stop, int(ends[stop - 1])
@@ -125,7 +129,7 @@ class Blocks:
         """What is gathered, as one block in one piece; there must be something."""
         made = pa.concat_tables(self._parts).combine_chunks()
         self._parts, self.pending = [], 0
-        if made.schema != SCHEMA:
+        if made.schema != self._schema:
             raise InvariantError("a block has a schema of its own", stage="export.blocks")
         files, self._files = frozenset(self._files), set()
         return Block(made, files)

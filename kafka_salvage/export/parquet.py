@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from kafka_salvage.export.atomic import StagedFile
 from kafka_salvage.export.behind import Behind
-from kafka_salvage.export.blocks import BLOCK, SCHEMA, Block, Blocks, Facts, StagedStream
+from kafka_salvage.export.blocks import BLOCK, PACKED, SCHEMA, Block, Blocks, Facts, StagedStream
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import encode
 from kafka_salvage.export.receipt import Written, WrittenFile
@@ -61,7 +61,8 @@ class _Part:
         self._stream = StagedStream(file)
         self._writer: Any = pq.ParquetWriter(
             pa.PythonFile(self._stream, mode="w"),
-            SCHEMA,
+            PACKED,
+            store_schema=False,  # readers are not told how names were handed over: they are strings
             compression="zstd",
             compression_level=LEVEL,
             use_dictionary=DICTIONARIES,
@@ -98,7 +99,7 @@ class ParquetWriter:
         self._line = line
         self._setting = setting
         self._behind = Behind()
-        self._blocks = Blocks(line, setting, block)
+        self._blocks = Blocks(line, setting, block, PACKED)
         self._most, self._enough = part, enough
         self._part: _Part | None = None
         self._step: Step | None = None
