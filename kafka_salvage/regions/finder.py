@@ -17,7 +17,7 @@ from kafka_salvage.scan.walk import Fold, walk_folded
 from kafka_salvage.source.source import Source
 
 FIRST_WINDOW = 32 << 10
-LAST_WINDOW = 16 << 20
+LAST_WINDOW = 4 << 20
 MOST_CLAIMS = 1 << 20
 """Claims of sane headers remembered, the last ones; more come only from hostile files."""
 MOST_CHAINS = 256

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +21,18 @@ from kafka_salvage.regions.heads import CRC_AT, CRC_FROM, MIN_LENGTH, OVERHEAD, 
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.scan.batches import I64, U32, BatchTable
 from kafka_salvage.scan.records import Outcome
+from kafka_salvage.scan.running import crc32_moved
 from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.patched import PatchedSource
-from kafka_salvage.vector.crc import crc32, crc32_combine
+from kafka_salvage.vector.crc import crc32
 
 MOST_ENDS = 64
 _MEMBERS = 8
 """Batches at the head of a chain of which each may be the first that is no guest."""
 LENGTH_AT = 8
 MAGIC_AT = 16
+_GOES_ON = -1
+_REMEMBERED = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Hosts:
         self._ground = ground
         self._ceiling = ceiling
         self._proved: dict[int, Host | None] = {}
+        self._ends_of: dict[int, tuple[tuple[int, ...], int | None]] = {}
 
     def proved(self, position: int) -> Host | None:
         """The host that begins at ``position``, if a length or a magic proves it."""
@@ -87,35 +91,55 @@ class Hosts:
         return None
 
     def _ends(self, head: Head) -> Iterator[list[int]]:
-        """Ends worth a CRC, in groups: the claimed one, the data's, then starts and ends of chains behind."""
+        """Ends worth a CRC, in two groups: the claimed one and starts of the next batches; then what lies further off."""
         ground = self._ground
-        seen: set[int] = set()
-        for possible in self._possible_ends(head):
-            group = []
+        low, seen, group = head.position + OVERHEAD + MIN_LENGTH[0], set[int](), list[int]()
+        for number, possible in enumerate(self._possible_ends(head)):
             for end in possible:
-                if end not in seen and head.position + OVERHEAD + MIN_LENGTH[0] <= end <= ground.size:
+                if end not in seen and low <= end <= ground.size and len(seen) < MOST_ENDS:
                     seen.add(end)
                     group.append(end)
-            group = group[: len(group) - max(0, len(seen) - MOST_ENDS)]
-            if group:
+            if group and (number == 0 or len(seen) >= MOST_ENDS):
                 yield group
+                group = []
             if len(seen) >= MOST_ENDS:
                 return
+        if group:
+            yield group
 
-    def _possible_ends(self, head: Head) -> Iterator[list[int]]:
+    def _possible_ends(self, head: Head) -> Iterator[Sequence[int]]:
         """The claimed end; starts of candidates and ends of chains up to the first that goes on; without one, the data's."""
         ground = self._ground
         at = ground.finder.following(head.position + 1)
         group = [head.stop]
-        while at is not None:
+        if at is not None:
             # most hosts end where they say or where the next one begins: how far its chain goes is asked later
             yield [*group, *ground.finder.members(at, _MEMBERS)]
-            chain = ground.finder.chain(at)
-            if chain.end < ground.data_stop and (ground.named_by_index(chain.batches) or self._goes_on(chain)):
+            group = []
+        while at is not None:
+            ends, at = self._chain_ends(at)
+            yield ends
+            if at == _GOES_ON:
                 return
-            group = [chain.end]
-            at = ground.finder.following(chain.end) if chain.end < ground.data_stop else None
         yield [*group, ground.size, *range(ground.data_stop, min(ground.data_stop + END_SLACK, ground.size) + 1)]
+
+    def _chain_ends(self, start: int) -> tuple[tuple[int, ...], int | None]:
+        """Where a host may end at a chain, and the next chain's start; remembered, since many hosts ask for the same."""
+        known = self._ends_of.get(start)
+        if known is not None:
+            return known
+        ground = self._ground
+        chain = ground.finder.chain(start)
+        members = chain.batches.position[:_MEMBERS].tolist()
+        if chain.end < ground.data_stop and (ground.named_by_index(chain.batches) or self._goes_on(chain)):
+            made: tuple[tuple[int, ...], int | None] = (*members,), _GOES_ON
+        else:
+            following = ground.finder.following(chain.end) if chain.end < ground.data_stop else None
+            made = (*members, chain.end), following
+        if len(self._ends_of) > _REMEMBERED:
+            self._ends_of.clear()
+        self._ends_of[start] = made
+        return made
 
     def _goes_on(self, chain: Chain) -> bool:
         """Whether a sane header with a higher offset follows the chain, and its claim leads on: no payload ends so."""
@@ -166,8 +190,7 @@ class Hosts:
     @staticmethod
     def _effects(head: Head, magic: int, behind: I64) -> U32:
         """What exchanging the magic changes in CRC-32, for each number of bytes behind it."""
-        change = crc32(bytes([head.raw[MAGIC_AT]])) ^ crc32(bytes([magic]))
-        return np.array([crc32_combine(change, 0, size) for size in behind.tolist()], np.uint32)
+        return crc32_moved(crc32(bytes([head.raw[MAGIC_AT]])) ^ crc32(bytes([magic])), behind)
 
     def _decoded(self, head: Head, end: int, magic: int) -> Host | None:
         """The host, if it also decodes wholly."""

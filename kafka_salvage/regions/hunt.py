@@ -18,7 +18,7 @@ from kafka_salvage.regions.finder import Chain
 from kafka_salvage.regions.ground import Ground, Lead
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hosts import Host, Hosts
-from kafka_salvage.regions.over import Overs
+from kafka_salvage.regions.over import KEPT, Overs
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.unfolding import fold_marks
 from kafka_salvage.scan.ahead import Ahead
@@ -239,25 +239,29 @@ class Hunt:
         if self._haul.first_stop is None:
             self._haul.first_stop = stop_of(over[0])
         ground.begin(last)
-        ends, at = [stop.position], stop.position
-        while len(ends) <= _MOST_STEPS and (head := ground.head(at)) is not None and ground.sane(at):
-            at = head.stop
-            ends.append(at)
-        told = Overs(over).told(*rows.seen(), ends, ground.base)
+        told = Overs(over).told(*rows.seen(), lambda: self._claims(stop.position), ground.base)
         head, before = ground.head(stop.position), rows.last
         higher = head is not None and before is not None and head.offset > before["last_offset"]
         sure = stop.position < ground.data_stop and higher and ground.lead(stop.position) is not Lead.NOWHERE
         told[-1] |= not sure
         if not told.any():
-            self._over.append(over)
+            self._over.append(over[:, :KEPT].copy())
             return stop
         first = int(np.argmax(told))
-        self._over.append(over[:first])
+        self._over.append(over[:first, :KEPT].copy())
         rows.cut(int(over[first, 0]))
         self._returns += first < len(over) - 1
         if self._returns > _MOST_RETURNS:
             self._ahead.stay()
         return stop_of(over[first])
+
+    def _claims(self, position: int) -> list[int]:
+        """A position, and where claims lead from there, one after another."""
+        ends, at = [position], position
+        while len(ends) <= _MOST_STEPS and (head := self._ground.head(at)) is not None and self._ground.sane(at):
+            at = head.stop
+            ends.append(at)
+        return ends
 
     def _left(self) -> Side:
         last = self._haul.rows.last

@@ -6,6 +6,7 @@ judge says of a batch at which the walk stops, and asks the same questions one b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.walk import Stop, stop_of
 
+KEPT = 10
+"""Columns that are kept of each (see `vector.passing.Over`); the others are asked once, where the walk stops."""
 REACH = 1 << 31
 """Offsets that one file may hold above its base."""
 
@@ -29,7 +32,7 @@ class Overs:
     """Batches that were gone over, in file order.
 
     Attributes:
-        table: a row of `vector.passing.Over` for each.
+        table: a row of `vector.passing.Over` for each, with all columns or with the first `KEPT`.
     """
 
     table: I64
@@ -40,7 +43,7 @@ class Overs:
     @classmethod
     def none(cls) -> Overs:
         """No batches."""
-        return cls(np.empty((0, 12), np.int64))
+        return cls(np.empty((0, KEPT), np.int64))
 
     @cached_property
     def start(self) -> I64:
@@ -95,22 +98,23 @@ class Overs:
                 where=(start, stop),
             )
 
-    def told(self, rows: BatchTable, counts: I64, ends: list[int], base: int) -> Bool:
+    def told(self, rows: BatchTable, counts: I64, claims: Callable[[], list[int]], base: int) -> Bool:
         """Whether sizes before the batches behind mean what follows: then they may be values.
 
         Args:
             rows: of the walk.
             counts: batches of each.
-            ends: where the walk stopped, and where claims lead from there.
+            claims: gives where the walk stopped, and where claims lead from there.
             base: lowest sane base offset.
         """
-        told = self.table[:, 10:12]
+        told = self.table[:, KEPT:]
         some = np.flatnonzero((told >= 0).any(axis=1))
         found = np.zeros(len(self), np.bool_)
         if not len(some):
             return found
+        ends = claims()
         odd = (rows.base_offset < base) | (rows.last_offset >= base + REACH) | (rows.leader_epoch < -1)
-        for column in range(2):
+        for column in range(told.shape[1]):
             place = told[some, column]
             row = np.searchsorted(rows.position, place, side="right") - 1
             inside = (row >= 0) & (place < np.where(row >= 0, rows.stop[row], 0))

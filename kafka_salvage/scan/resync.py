@@ -124,8 +124,10 @@ class _Search:
         from kafka_salvage.vector.pointers import address_of
 
         count = len(positions)
-        sizes, magics, stored = np.empty(count, np.int64), np.empty(count, np.int8), np.empty(count, np.uint32)
-        finding.describe(away, address_of(positions), count, address_of(sizes), address_of(magics), address_of(stored))
+        sizes, offsets = np.empty(count, np.int64), np.empty(count, np.int64)
+        magics, stored = np.empty(count, np.int8), np.empty(count, np.uint32)
+        columns = (address_of(column) for column in (sizes, offsets, magics, stored))
+        finding.describe(away, address_of(positions), count, *columns)
         holds = positions + sizes <= self._end
         for castagnoli, covered in ((True, COVERED[2]), (False, COVERED[0])):
             chosen = np.flatnonzero(holds & ((magics == 2) == castagnoli))
@@ -133,9 +135,8 @@ class _Search:
             holds[chosen] = self._running.many(castagnoli, starts, stops) == stored[chosen]
         for hole in self._source.unreadable:
             holds &= (positions >= hole.stop) | (positions + sizes <= hole.start)
-        rows = _rows(away, positions)
-        lies = np.flatnonzero(~holds)
-        return rows.take(np.flatnonzero(holds)), np.stack([positions[lies], sizes[lies], rows.offset[lies]])
+        lies = ~holds
+        return _rows(away, positions[holds]), np.stack([positions[lies], sizes[lies], offsets[lies]])
 
 
 def _rows(away: int, positions: I64) -> BatchTable:

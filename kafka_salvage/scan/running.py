@@ -191,3 +191,16 @@ def crc_of(source: Source, position: int, size: int, magic: int) -> tuple[int, i
         value = add(piece, value)
         at += len(piece)
     return stored, value
+
+
+def crc32_moved(change: int, sizes: I64) -> U32:
+    """What a change of a CRC-32 (of zlib) becomes when ``sizes`` bytes follow, for many sizes at once."""
+    from kafka_salvage.vector import finding
+    from kafka_salvage.vector.pointers import address_of
+    from kafka_salvage.vector.polynomial import MASK
+
+    early, late = np.full(len(sizes), change ^ MASK, np.uint32), np.full(len(sizes), MASK, np.uint32)
+    sizes, moved = np.ascontiguousarray(sizes, np.int64), np.empty(len(sizes), np.uint32)
+    where = address_of(early), address_of(late), address_of(sizes)
+    finding.close_ranges(False, *where, len(sizes), address_of(moved))
+    return moved

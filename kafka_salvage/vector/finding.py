@@ -14,6 +14,7 @@ from kafka_salvage.vector.crc import castagnoli_add, castagnoli_move, zlib_add, 
 from kafka_salvage.vector.headers import OVERHEAD, SMALLEST, is_sane, write_row
 from kafka_salvage.vector.pointers import (
     load_be32,
+    load_be64,
     load_beu32,
     load_i64,
     load_u8,
@@ -27,6 +28,8 @@ from kafka_salvage.vector.polynomial import MASK
 
 BLOCK = 4096
 """Bytes between two boundaries."""
+HIGH_BITS, ONES, THREES = -0x7F7F7F7F7F7F7F80, 0x0101010101010101, 0x0303030303030303
+"""Of the eight bytes of a word x, some is below n if ``(x - n in each byte) & ~x & HIGH_BITS``; one word tells eight places."""
 
 
 class Trace(IntEnum):
@@ -71,20 +74,26 @@ def find(address: int, position: int, stop: int, end: int, base_offset: int, max
     stop = min(stop, end - SMALLEST + 1)
     away = address - position
     while position < stop and found < room:
-        if load_u8(away + position + 16) <= 2 and is_sane(away + position, end - position, base_offset, max_size):
-            store_64(out + 8 * found, position)
-            found += 1
-        position += 1
+        word = load_i64(away + position + 16)
+        if (word - THREES) & ~word & HIGH_BITS:  # some byte is below three: it may be a magic
+            for place in range(position, min(position + 8, stop)):
+                if load_u8(away + place + 16) > 2 or found >= room:
+                    continue
+                if is_sane(away + place, end - place, base_offset, max_size):
+                    store_64(out + 8 * found, place)
+                    found += 1
+        position += 8
     return found
 
 
 @kernel
-def describe(away: int, positions: int, count: int, sizes: int, magics: int, stored: int) -> None:
-    """Size (int64), magic (int8) and stored CRC (uint32) of headers; position + ``away`` is a header's address."""
+def describe(away: int, positions: int, count: int, sizes: int, offsets: int, magics: int, stored: int) -> None:
+    """Size, offset (int64), magic (int8) and stored CRC (uint32) of headers; position + ``away`` is a header's address."""
     for i in range(count):
         header = away + load_i64(positions + 8 * i)
         magic = load_u8(header + 16)
         store_64(sizes + 8 * i, load_be32(header + 8) + OVERHEAD)
+        store_64(offsets + 8 * i, load_be64(header))
         store_8(magics + i, magic)
         store_32(stored + 4 * i, load_beu32(header + (17 if magic == 2 else 12)))
 

@@ -20,6 +20,7 @@ from kafka_salvage.vector.crc import (
     zlib_move,
     zlib_table,
 )
+from kafka_salvage.vector.finding import HIGH_BITS, ONES, THREES
 from kafka_salvage.vector.framing import State
 from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane
 from kafka_salvage.vector.pointers import (
@@ -56,10 +57,11 @@ class Over(IntEnum):
     WITNESS = 9
     """Its CRC by tables."""
     TOLD = 10
-    """Here and in the next column: where a value would end that a size at the batch's end tells; -1 for none."""
+    """From here on: where values would end that sizes at the batch's end tell; -1 for none. Needed until the walk stops."""
 
 
-OVER_WIDTH = int(Over.TOLD) + 2
+TOLD_MOST = 6
+OVER_WIDTH = int(Over.TOLD) + TOLD_MOST
 MEMBERS = 8
 """Batches behind of which each may be where the damaged one truly ends."""
 SCRATCH = HEADER
@@ -72,7 +74,6 @@ MOST_VALUE = 64 << 20
 _POSITION, _FROM, _FILLED, _ADDRESS = 8 * State.POSITION, 8 * State.FROM, 8 * State.FILLED, 8 * State.ADDRESS
 _ROWS, _STORED, _COMPUTED, _SIZE = 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED, 8 * State.SIZE
 _UNTIL, _ALONE, _STOP = 8 * State.UNTIL, 8 * State.ALONE, 8 * State.STOP
-_HIGH_BITS, _ONES, _THREES = -0x7F7F7F7F7F7F7F80, 0x0101010101010101, 0x0303030303030303
 _TOLD = 8 * int(Over.TOLD)
 
 
@@ -154,7 +155,7 @@ def _harbours(
     left = _MOST_SUMMED + size
     while start < stop:
         word = load_i64(away + start + 16)
-        if (word - _THREES) & ~word & _HIGH_BITS:  # some byte is below three: it may be a magic
+        if (word - THREES) & ~word & HIGH_BITS:  # some byte is below three: it may be a magic
             for place in range(start, min(start + 8, stop)):
                 if load_u8(away + place + 16) > 2 or not is_sane(away + place, end - place, base, cap):
                     continue
@@ -186,7 +187,7 @@ def _zeros(away: int, start: int, stop: int, out: int) -> None:
         if whole and word == 0:
             place += 8
             continue
-        if whole and not (word - _ONES) & ~word & _HIGH_BITS:
+        if whole and not (word - ONES) & ~word & HIGH_BITS:
             if place - begin > best_to - best_from:
                 best_from, best_to = begin, place
             place += 8
@@ -289,7 +290,7 @@ def _tells(
             return True
     elif stop + SMALLEST <= end:
         return True
-    for column in range(2):
+    for column in range(TOLD_MOST):
         if load_i64(out + _TOLD + 8 * column) < 0:
             store_64(out + _TOLD + 8 * column, stop)
             return False
@@ -301,8 +302,8 @@ def _is_told(
     descriptor: int, away: int, behind: int, size: int, state: int, limits: tuple[int, int, int], scratch: int, out: int
 ) -> bool:
     """Whether the bytes before the batch at ``behind`` may tell it as a value, by its size as int32 or varint."""
-    store_64(out + _TOLD, -1)
-    store_64(out + _TOLD + 8, -1)
+    for column in range(TOLD_MOST):
+        store_64(out + _TOLD + 8 * column, -1)
     if _tells(descriptor, load_be32(away + behind - 4), behind, size, state, limits, scratch, out):
         return True
     if load_u8(away + behind - 1) >= 0x80:
