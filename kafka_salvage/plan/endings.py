@@ -20,15 +20,18 @@ A bare rise of the epoch decides nothing: the transaction before it may have bee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kafka_salvage.plan.facts import Decision
 from kafka_salvage.plan.plan import Transaction
 from kafka_salvage.plan.transactions import CODE, Rows
+from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, ReplicaSurvey
+from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I8, I64, Bool
+from kafka_salvage.scan.evidence import EvidenceFile
 from kafka_salvage.scan.sidecars import load_snapshot, load_txn_index
 
 Aborted = tuple[int, int, int]
@@ -51,7 +54,7 @@ class Endings:
     """What is known of one partition's transactions besides its markers.
 
     Attributes:
-        aborted: gives the entries of `.txnindex` files; asked only when it matters.
+        aborted: gives the entries of `.txnindex` files, and where each stands.
         decisions: producer id -> its transactions as the coordinator had them, oldest first.
         partition: (topic, partition).
         cluster_id: of the partition's copies; a coordinator of another cluster says nothing. None when not known.
@@ -59,34 +62,42 @@ class Endings:
         given: offsets of the line that belong to a batch.
         snapshots: gives (offset, producer id -> first offset of its open transaction) of producer snapshots; None where no
             file can be missing unseen.
+        contradicted: `decide` adds the entries that believed batches contradict, where no file can be missing unseen.
     """
 
-    aborted: Callable[[], Sequence[Aborted]]
+    aborted: Callable[[], Mapping[Aborted, EvidenceFile | None]]
     decisions: Mapping[int, tuple[Decision, ...]]
     partition: tuple[str, int]
     cluster_id: str | None = None
     any_cluster: bool = False
     given: Spans = NOWHERE
     snapshots: Callable[[], Sequence[Snapshot]] | None = None
+    contradicted: list[tuple[Aborted, EvidenceFile]] = field(default_factory=list)
 
     def decide(self, rows: Rows, codes: I8) -> I8:
         """The codes with what these witnesses decide."""
         made = codes.copy()
         undecided = np.isin(codes, (_OPEN, _UNKNOWN))
         across = (codes == _COMMITTED) & (self.snapshots is not None)
-        if not undecided.any() and not across.any():
+        places = self.aborted()
+        if not undecided.any() and not across.any() and not places:
             return made
-        entries = _by_producer(self.aborted())
+        entries = _by_producer(places)
         seams = self._seams() if across.any() else []
         order = np.argsort(rows.producer, kind="stable")
-        for mine in np.split(order, np.flatnonzero(np.diff(rows.producer[order])) + 1):
-            producer = int(rows.producer[mine[0]])
+        groups = np.split(order, np.flatnonzero(np.diff(rows.producer[order])) + 1) if len(order) else []
+        of_producer = {int(rows.producer[mine[0]]): mine for mine in groups}
+        for producer in sorted(of_producer.keys() | entries.keys()):
+            mine = of_producer.get(producer, order[:0])
             if undecided[mine].any():
                 asked = mine[undecided[mine]]
                 _by_epochs(rows, mine, asked, made)
                 self._by_coordinator(rows, asked, made)
-            if producer in entries and (undecided[mine] | across[mine]).any():
-                self._by_index(rows, mine, made, *entries[producer])
+            if producer in entries:
+                for first, last in self._by_index(rows, mine, made, *entries[producer]):
+                    file = places[producer, first, last]
+                    if file is not None:
+                        self.contradicted.append(((producer, first, last), file))
             if seams and across[mine].any():
                 _by_snapshots(rows, mine[across[mine]], made, seams)
         return made
@@ -104,8 +115,8 @@ class Endings:
             if named and len({d.outcome for d in here}) == 1 and all(d.sealed for d in same):
                 codes[row] = _OUTCOMES.get(here[0].outcome, int(codes[row]))
 
-    def _by_index(self, rows: Rows, mine: I64, codes: I8, first: I64, last: I64) -> None:
-        """Witness 3, in place; ``first`` and ``last`` are of the producer's entries, ascending."""
+    def _by_index(self, rows: Rows, mine: I64, codes: I8, first: I64, last: I64) -> Iterable[tuple[int, int]]:
+        """Witness 3, in place; ``first`` and ``last`` are of the producer's entries, ascending. Gives wrong ones back."""
         fits, marked = self._fitting(rows, mine, first, last)
         undecided = mine[np.isin(codes[mine], (_OPEN, _UNKNOWN))]
         codes[undecided[_covered(rows, undecided, first[fits], last[fits])]] = _ABORTED
@@ -113,6 +124,8 @@ class Endings:
             ended = mine[codes[mine] == _COMMITTED]
             unseen = fits & ~marked
             codes[ended[_covered(rows, ended, first[unseen], last[unseen])]] = _UNKNOWN
+            return ()
+        return zip(first[~fits].tolist(), last[~fits].tolist(), strict=True)
 
     def _fitting(self, rows: Rows, mine: I64, first: I64, last: I64) -> tuple[Bool, Bool]:
         """Entries that no believed batch contradicts, and those whose marker is on the line."""
@@ -146,7 +159,7 @@ class Endings:
         return found
 
 
-def _by_producer(entries: Sequence[Aborted]) -> dict[int, tuple[I64, I64]]:
+def _by_producer(entries: Iterable[Aborted]) -> dict[int, tuple[I64, I64]]:
     """First and last offsets of the entries of each producer, ascending."""
     columns = np.array(sorted(entries), np.int64).reshape(-1, 3)
     found = {}
@@ -195,19 +208,34 @@ def _by_snapshots(rows: Rows, asked: I64, codes: I8, seams: Sequence[Snapshot]) 
         codes[over[(since < 0) | (rows.last[over] < since)]] = _UNKNOWN
 
 
-def aborted_in(surveys: Iterable[ReplicaSurvey], cuts: Sequence[int]) -> list[Aborted]:
+def aborted_in(surveys: Iterable[ReplicaSurvey], cuts: Sequence[int]) -> dict[Aborted, EvidenceFile | None]:
     """Entries of the `.txnindex` files of some copies, as far as each is on the line; not those of leftovers."""
-    found: set[Aborted] = set()
+    found: dict[Aborted, EvidenceFile | None] = {}
     for survey, cut in zip(surveys, cuts, strict=True):
         for segment in survey.segments:
             place = segment.segment
             file = place.txn_index if place.state is survey.replica.state else None
             entries = load_txn_index(file).value if file is not None else None
             base = place.base_offset or 0
-            found.update(
-                (e.producer_id, e.first_offset, e.last_offset) for e in entries or () if base <= e.last_offset < cut
-            )
-    return sorted(found)
+            for e in entries or ():
+                if base <= e.last_offset < cut:
+                    found.setdefault((e.producer_id, e.first_offset, e.last_offset), file)
+    return found
+
+
+def index_findings(contradicted: Iterable[tuple[Aborted, EvidenceFile]]) -> list[Finding]:
+    """One finding for each `.txnindex` with entries that the log contradicts."""
+    of_file: dict[tuple[str, str], list[Aborted]] = {}
+    for entry, file in contradicted:
+        of_file.setdefault((file.source, file.path), []).append(entry)
+    findings: list[Finding] = []
+    for (source, path), entries in sorted(of_file.items()):
+        producer, first, last = min(entries, key=lambda entry: entry[1:])
+        count = f"{len(entries)} entr{'y names an aborted transaction' if len(entries) == 1 else 'ies name aborted transactions'}"
+        message = f"{count} that the log contradicts, the first of producer {producer} at offsets {first}..{last}"
+        where = OffsetRange(first, last + 1) if 0 <= first <= last else None
+        findings.append(Finding("txn-index-disagrees", source, path, 0, 0, where, message))
+    return findings
 
 
 def open_in_snapshots(surveys: Iterable[ReplicaSurvey], cuts: Sequence[int]) -> list[Snapshot]:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from kafka_salvage.plan.contents import read_contents
 from kafka_salvage.plan.disputes import Contents
 from kafka_salvage.plan.edges import Edges, read_edges
+from kafka_salvage.plan.endings import index_findings
 from kafka_salvage.plan.incarnations import Incarnation, group, main_cluster
 from kafka_salvage.plan.ledger import Ledger
 from kafka_salvage.plan.leftovers import extra_branches, suspects, what_is_left
@@ -93,7 +94,8 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
     replica = lead.replica
     written = incarnation.main or nothing_live or _asked_for(incarnation, policy)
     pieces = _output(work, ledger)
-    labels = make_labels(work.timeline.pieces, ledger.raw, edges, work.endings())
+    endings = work.endings()
+    labels = make_labels(work.timeline.pieces, ledger.raw, edges, endings)
     tiers = work.used + work.spare
     steps = steps_of(pieces, work.home, work.reason(pieces))
     branches: list[Branch] = []
@@ -118,7 +120,11 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
         log_start=ledger.log_start,
         epochs=epochs_of(pieces),
         leans_on_leftovers=written and _leans(work, pieces, ledger.log_start),
-        findings=(*partition_findings(incarnation, labels, branches), *work.findings(ledger.log_start))
+        findings=(
+            *partition_findings(incarnation, labels, branches),
+            *index_findings(endings.contradicted),
+            *work.findings(ledger.log_start),
+        )
         if written
         else (),
         selected=wanted and written,

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_salvage.plan.endings import Aborted, Endings, Snapshot
+from kafka_salvage.plan.endings import Aborted, Endings, Snapshot, index_findings
 from kafka_salvage.plan.facts import Decision
 from kafka_salvage.plan.plan import TRANSACTION_CODES
 from kafka_salvage.plan.strands import run_columns
 from kafka_salvage.plan.timeline import pieces_of
 from kafka_salvage.plan.transactions import Labels, make_labels
+from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.verdict import Verdict
 from tests.support.sketch import B, Desk, X, seg
 
@@ -61,7 +62,7 @@ def judged(
     pieces = pieces_of(survey, segment, snapshots is not None)
     first, following, _, _ = run_columns(pieces)
     witness = Endings(
-        aborted=lambda: aborted,
+        aborted=lambda: dict.fromkeys(aborted),
         decisions={P: tuple(decisions)} if decisions else {},
         partition=HERE,
         cluster_id="C",
@@ -184,6 +185,20 @@ class TestIndex:
 
     def test_no_entry_commits_nothing(self) -> None:
         assert judged(*self.items)[0] == {0: "unknown", 3: "committed"}
+
+    def test_entries_that_batches_contradict_are_named(self) -> None:
+        desk = Desk()
+        survey = desk.copy(seg(0, data(0, 2), marker(2, "abort"), B(3, 5)))
+        (plan,) = desk.plan(survey).partitions
+        pieces = pieces_of(survey, survey.segments[0], False)
+        first, following, _, _ = run_columns(pieces)
+        file = survey.segments[0].segment.file
+        entries = dict.fromkeys([(P, 0, 2), (P, 0, 4), (Q, 1, 3), (Q, 7, 9)], file)
+        witness = Endings(lambda: entries, {}, HERE, given=(first, following))
+        make_labels(pieces, plan.ledger, desk.edges, witness)
+        assert [entry for entry, _ in witness.contradicted] == [(P, 0, 4), (Q, 1, 3)]
+        (finding,) = index_findings(witness.contradicted)
+        assert (finding.code, finding.path, finding.offsets) == ("txn-index-disagrees", file.path, OffsetRange(0, 5))
 
     @pytest.mark.parametrize(
         "entry",
@@ -362,12 +377,12 @@ def labels_of(
     (plan,) = desk.plan(survey).partitions
     pieces = pieces_of(survey, survey.segments[0], False)
     first, following, _, _ = run_columns(pieces)
-    witness = Endings(lambda: index, decisions, HERE, "C", given=(first, following))
+    witness = Endings(lambda: dict.fromkeys(index), decisions, HERE, "C", given=(first, following))
     return shown(make_labels(pieces, plan.ledger, desk.edges, witness), desk, survey.segments[0])
 
 
 @given(scenes())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_true_witnesses_never_lead_astray(
     scene: tuple[Log, list[B | X], list[Aborted], dict[int, tuple[Decision, ...]]],
 ) -> None:
@@ -388,7 +403,7 @@ def loaded(items: list[B | X], base: int) -> str:
 
 
 @given(scenes(), st.data())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_whatever_witnesses_say_no_aborted_record_is_called_committed(
     scene: tuple[Log, list[B | X], list[Aborted], dict[int, tuple[Decision, ...]]], choose: st.DataObject
 ) -> None:
