@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Unpack
@@ -291,7 +291,7 @@ def verify_cluster(
     """
     settings = client_settings(None if command_config is None else Path(command_config), bootstrap_server)
     runs = read_map(Path(offset_map)) if isinstance(offset_map, (str, os.PathLike)) else offset_map
-    rescue = Rescue(Path(out), _rescue_planner(flags), limits_of(flags))
+    rescue = Rescue(Path(out), limits_of(flags))
     supply = rescue.supply(ReplayChoices(), make_policy(flags).selection)
     jobs, progress = flags.get("jobs") or engine.default_jobs(), flags.get("progress")
     return compare_cluster(supply, settings, runs, jobs=jobs, progress=progress)
@@ -331,12 +331,6 @@ def replay_groups(
     target = GroupTarget(settings)
     shown = target.look(translated(found, runs), forced=force)
     return target.commit(shown) if execute else shown
-
-
-def _rescue_planner(flags: Flags) -> Callable[[Sequence[Path]], Plan]:
-    """Plans over the segments of a rescue: everything, deep."""
-    kept: Flags = {"memory": flags.get("memory", 512 << 20), "jobs": flags.get("jobs")}
-    return lambda paths: plan_of(take_inventory([os.fspath(path) for path in paths]), True, kept)
 
 
 def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedSegment:

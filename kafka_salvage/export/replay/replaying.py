@@ -135,7 +135,6 @@ def replay(
     return Replay(plan, None, receipt, settings.notes)
 
 
-_HOW = ("memory", "jobs", "inflate_ratio", "inflate_cap", "progress")
 _SENT = ("open", "unknown", "aborted", "divergent")
 
 
@@ -192,10 +191,7 @@ def _supply(
     limits = limits_of(flags)
     if rescues:
         _refuse_places(listed, places)
-        kept: Any = {name: value for name, value in flags.items() if name in _HOW}
-        rescue = Rescue(
-            Path(rescues[0]), lambda paths: plan_of(take_inventory([os.fspath(p) for p in paths]), True, kept), limits
-        )
+        rescue = Rescue(Path(rescues[0]), limits)
         return rescue.supply(choices, make_policy(flags).selection)
     inventory = take_inventory(list(listed))
     for place in places:

@@ -1,16 +1,15 @@
 """Supply from a rescue: the output directory of a salvage, in the first of its formats that tells everything.
 
-Segments come first: they are planned like any other paths. What they cannot tell (the fate of a transaction that something
-else than its marker decided, producers that were stripped) shows when labels are counted against the report; then a format
-that has a label on every record is read. Nothing in the directory is trusted to be as it was: what is read must come to the
-manifest's counts.
+Segments come first. What they cannot tell (the fate of a transaction that something else than its marker decided, producers
+that were stripped) shows when labels are counted against the report; then a format that has a label on every record is read.
+Nothing in the directory is trusted to be as it was: what is read must come to the manifest's counts.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,19 @@ import numpy as np
 
 from kafka_salvage.errors import RequestError, SourceError
 from kafka_salvage.export.destination import MANIFEST, REPORT
-from kafka_salvage.export.lines import DIVERGENT, MAIN, lines_of
+from kafka_salvage.export.lines import DIVERGENT, MAIN
 from kafka_salvage.export.places import INTERNAL_TOPICS
 from kafka_salvage.export.replay.choices import ReplayChoices
-from kafka_salvage.export.replay.from_plan import line_pieces
 from kafka_salvage.export.replay.record_files import read_records
-from kafka_salvage.export.replay.supply import Piece, Supply, SupplyLine
-from kafka_salvage.plan.plan import TRANSACTION_CODES, Plan
+from kafka_salvage.export.replay.segment_files import SegmentLine
+from kafka_salvage.export.replay.supply import LOST, Piece, Supply, SupplyLine
+from kafka_salvage.plan.plan import TRANSACTION_CODES, Transaction
 from kafka_salvage.plan.policy import Selection
 from kafka_salvage.scan.limits import Limits
 
 SEGMENTS = ("segments", "segments_undecided")
 RECORDS = ("parquet", "arrow", "jsonl")
 Document = Mapping[str, Any]
-Planner = Callable[[Sequence[Path]], Plan]
-"""Plans over paths, without any filter, deep."""
 
 
 def is_rescue(path: Path) -> bool:
@@ -73,7 +70,6 @@ class Rescue:
 
     Args:
         out: the directory.
-        plan: plans over paths.
         limits: bounds of decompression.
 
     Raises:
@@ -81,13 +77,11 @@ class Rescue:
         SourceError: it cannot be read.
     """
 
-    def __init__(self, out: Path, plan: Planner, limits: Limits) -> None:
+    def __init__(self, out: Path, limits: Limits) -> None:
         self._out = out
-        self._plan = plan
         self._limits = limits
         self._manifest = _document(out / MANIFEST, "kafka-salvage.manifest/1")
         self._report = _document(out / REPORT, "kafka-salvage.report/1")
-        self._plans: dict[str, Plan] = {}
 
     def supply(self, choices: ReplayChoices, selection: Selection) -> Supply:
         """What the rescue gives.
@@ -108,7 +102,7 @@ class Rescue:
                     continue
                 kind = "internal" if entry.topic in INTERNAL_TOPICS else entry.manifest["kind"]
                 if kind == MAIN or (kind == DIVERGENT and "divergent" in choices.include):
-                    format_, line = self._line(entry, selection)
+                    format_, line = self._line(entry, choices, selection)
                     formats[format_] += 1
                     if line is not None:
                         lines.append(line)
@@ -123,13 +117,20 @@ class Rescue:
         read = ", ".join(name for name in sorted(formats) if name)
         return Supply(f"rescue {self._out} ({read})", self._report, tuple(lines), tuple(_notes(notes)))
 
-    def _line(self, entry: _Entry, selection: Selection) -> tuple[str, SupplyLine | None]:
+    def _line(self, entry: _Entry, choices: ReplayChoices, selection: Selection) -> tuple[str, SupplyLine | None]:
         outputs = entry.outputs
         has_segments = any(name in outputs for name in SEGMENTS)
         records = [name for name in RECORDS if name in outputs]
-        if has_segments and (self._segments_tell(entry) or not records):
-            self._refuse_untold(entry)
-            return "segments", self._made(entry, selection, self._from_segments(entry), _segment_records(outputs))
+        segments = self._from_segments(entry, choices) if has_segments else None
+        if segments is not None:
+            return "segments", self._made(entry, selection, segments.pieces, _segment_records(outputs))
+        if not records and has_segments:
+            raise RequestError(
+                f"the segments of {entry.topic}-{entry.partition} in the rescue do not tell which of its transactions were "
+                "committed",
+                causes=("something else than a marker decided them: another copy, or the coordinator's own topic",),
+                advice="Replay from the damaged paths themselves, or salvage again with --format parquet or jsonl.",
+            )
         if not records:
             return "", None
         name = records[0]
@@ -167,59 +168,44 @@ class Rescue:
 
     # segments
 
-    def _planned(self, folder: Path) -> Plan:
-        key = str(folder)
-        if key not in self._plans:
-            self._plans[key] = self._plan([folder])
-        return self._plans[key]
+    def _from_segments(self, entry: _Entry, choices: ReplayChoices) -> SegmentLine | None:
+        """The line as segments; None where they do not tell of every transaction how it ended."""
+        loadable, undecided = (
+            sorted((self._out / str(entry.outputs[name]["directory"])).glob("*.log")) if name in entry.outputs else []
+            for name in SEGMENTS
+        )
+        partition = self._told(entry)
+        spans = [] if partition is None else partition["offsets"]
+        holes = np.array(sorted(span["start"] for span in spans if span["status"] in LOST), np.int64)
+        records = {} if partition is None else partition["records"]
+        label = Transaction.OPEN if records.get("open") and not records.get("unknown") else Transaction.UNKNOWN
+        line = SegmentLine(loadable, undecided, holes, label, self._limits)
+        wanted = self._labels_told(entry, partition)
+        if wanted is None:
+            return line if line.tells else None
+        trimmed = "trimmed" in self._manifest["settings"]["include"]
+        found = line.labels(0 if trimmed else int(entry.manifest["log_start"]))
+        both = found["open"] + found["unknown"] == wanted["open"] + wanted["unknown"]
+        plain = all(found[name] == wanted[name] for name in ("none", "committed", "aborted"))
+        one_kind = len({"open", "unknown"} & choices.include) == 1
+        mixed = one_kind and bool(wanted["open"] and wanted["unknown"])  # which is which, the files do not tell
+        return line if line.tells and both and plain and not mixed else None
 
-    def _from_segments(self, entry: _Entry) -> Callable[[], Iterator[Piece]]:
-        def one(output: Document) -> Iterator[Piece]:
-            directory = self._out / str(output["directory"])
-            plan = self._planned(directory.parent)
-            for line in lines_of(plan):
-                if line.kind == MAIN and f"{line.topic}-{line.partition}" == directory.name:
-                    yield from line_pieces(line, plan, self._limits)
-
-        parts = [entry.outputs[name] for name in SEGMENTS if name in entry.outputs]
-        return (lambda: one(parts[0])) if len(parts) == 1 else (lambda: _merged(one(parts[0]), one(parts[1])))
-
-    def _segments_tell(self, entry: _Entry) -> bool:
-        """Whether the labels that segments give are those of the report."""
-        told = self._labels_told(entry)
-        return told is None or told == self._labels_found(entry)
-
-    def _refuse_untold(self, entry: _Entry) -> None:
-        if not self._segments_tell(entry):
-            raise RequestError(
-                f"the segments of {entry.topic}-{entry.partition} in the rescue do not tell which of its transactions were "
-                "committed",
-                causes=("something else than a marker decided them: another copy, or the coordinator's own topic",),
-                advice="Replay from the damaged paths themselves, or salvage again with --format parquet or jsonl.",
-            )
-
-    def _labels_told(self, entry: _Entry) -> Counter[str] | None:
-        """Records by label as the report counts them; None where it cannot be compared, or there is only one kind."""
-        chosen = self._manifest["settings"]["selection"]
+    def _told(self, entry: _Entry) -> Document | None:
+        """What the report says of the line's partition."""
         keys = ("topic", "partition", "cluster_id", "topic_id", "state")
         found = [p for p in self._report["partitions"] if all(p[k] == entry.manifest[k] for k in keys)]
-        if entry.branch is not None or len(found) != 1 or any(chosen[name] is not None for name in _NARROWING):
-            return None
-        records = found[0]["records"]
-        labels = Counter({str(code): int(records[str(code)]) for code in TRANSACTION_CODES if records[str(code)]})
-        if self._manifest["settings"]["isolation"] == "read_committed":
-            labels = Counter({name: count for name, count in labels.items() if name in ("none", "committed")})
-        return None if set(labels) <= {"none"} else labels
+        return found[0] if len(found) == 1 and entry.branch is None else None
 
-    def _labels_found(self, entry: _Entry) -> Counter[str]:
-        counts = np.zeros(len(TRANSACTION_CODES), np.int64)
-        for piece in self._from_segments(entry)():
-            labels = piece.labels
-            start = entry.manifest["log_start"]
-            if "trimmed" not in self._manifest["settings"]["include"]:
-                labels = labels[piece.table.offset >= start]
-            counts += np.bincount(labels, minlength=len(counts))
-        return Counter({str(code): int(n) for code, n in zip(TRANSACTION_CODES, counts, strict=True) if n})
+    def _labels_told(self, entry: _Entry, partition: Document | None) -> Counter[str] | None:
+        """Records by label as the report counts them; None where it cannot be compared, or there is only one kind."""
+        chosen = self._manifest["settings"]["selection"]
+        if partition is None or any(chosen[name] is not None for name in _NARROWING):
+            return None
+        labels = Counter({str(code): int(partition["records"][str(code)]) for code in TRANSACTION_CODES})
+        if self._manifest["settings"]["isolation"] == "read_committed":
+            labels = Counter({name: labels[name] for name in ("none", "committed")})
+        return labels if any(count for name, count in labels.items() if name != "none") else None
 
     # files of records
 
@@ -263,33 +249,6 @@ class _Bounds:
 
 def _segment_records(outputs: Document) -> int:
     return sum(int(outputs[name]["records"]) for name in SEGMENTS if name in outputs)
-
-
-def _merged(one: Iterator[Piece], other: Iterator[Piece]) -> Iterator[Piece]:
-    """Two lines of the same partition as one, by offset; no offset is in both."""
-    sides = [one, other]
-    heads: list[Piece | None] = [next(side, None) for side in sides]
-    while True:
-        alive = [n for n in (0, 1) if heads[n] is not None]
-        if not alive:
-            return
-        low = min(alive, key=lambda n: int(_head(heads[n]).table.offset[0]) if len(_head(heads[n]).table) else -1)
-        piece, rival = _head(heads[low]), heads[1 - low]
-        rows = len(piece.table)
-        if rival is not None and len(rival.table):
-            rows = int(np.searchsorted(piece.table.offset, int(rival.table.offset[0])))
-        if rows >= len(piece.table):
-            heads[low] = next(sides[low], None)
-            yield piece
-        else:
-            heads[low] = Piece(piece.table.take(slice(rows, None)), piece.labels[rows:])
-            yield Piece(piece.table.take(slice(0, rows)), piece.labels[:rows])
-
-
-def _head(piece: Piece | None) -> Piece:
-    if piece is None:
-        raise SourceError("a line ended before it began")
-    return piece
 
 
 def _notes(left: Mapping[str, int]) -> Iterator[str]:
