@@ -202,7 +202,7 @@ class Finder:
             padded = np.concatenate([positions, [-1]])
             self._following = np.where(padded[behind] == self._table.stop, behind, -1).astype(np.int64)
         at = int(np.searchsorted(self._table.position, start))
-        rows = []
+        rows: list[int] = []
         while at >= 0 and len(rows) < most:
             rows.append(at)
             at = int(self._following[at])

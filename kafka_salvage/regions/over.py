@@ -113,13 +113,15 @@ class Overs:
         if not len(some):
             return found
         ends = claims()
-        odd = (rows.base_offset < base) | (rows.last_offset >= base + REACH) | (rows.leader_epoch < -1)
         for column in range(told.shape[1]):
             place = told[some, column]
             row = np.searchsorted(rows.position, place, side="right") - 1
-            inside = (row >= 0) & (place < np.where(row >= 0, rows.stop[row], 0))
+            start, size = rows.position[row], rows.size[row]
+            odd = (rows.base_offset[row] < base) | (rows.last_offset[row] >= base + REACH)
+            odd |= rows.leader_epoch[row] < -1
             # a batch begins there although no sane header does
-            meant = inside & ((rows.position[row] == place) | (odd[row] & (counts[row] > 1)))
+            inside = (row >= 0) & (place < start + size)
+            meant = inside & ((start == place) | (odd & (counts[row] > 1)))
             found[some] |= (place >= 0) & (meant | np.isin(place, ends))
         return found
 

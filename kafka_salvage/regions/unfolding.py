@@ -39,7 +39,8 @@ def fold_marks(index_positions: I64, size: int) -> I64:
         return index_positions
     marks = np.concatenate([index_positions, np.arange(0, size, GRID, dtype=np.int64)])
     marks.sort(kind="stable")
-    return marks[np.concatenate([[True], marks[1:] != marks[:-1]])]
+    single: I64 = marks[np.concatenate([[True], marks[1:] != marks[:-1]])]
+    return single
 
 
 class Folded:
