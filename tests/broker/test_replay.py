@@ -291,7 +291,7 @@ def test_kills_at_random_moments_change_nothing(broker: Cluster, tmp_path: Path)
         "chunk_records": 40, "rate": 250_000, "jobs": 2,
     }  # fmt: skip
     draw, kills = random.Random(20261123), 0
-    for number in range(10):
+    for number in range(6):
         process = begin_call(tmp_path / "out", **flags)
         before, deadline = journal_lines(tmp_path / "s"), time.monotonic() + 30
         while journal_lines(tmp_path / "s") == before and process.poll() is None and time.monotonic() < deadline:
@@ -300,7 +300,7 @@ def test_kills_at_random_moments_change_nothing(broker: Cluster, tmp_path: Path)
         kills += kill(process)
     process = begin_call(tmp_path / "out", **{**flags, "rate": None})
     assert process.wait(90) == 0, said(tmp_path / "out")
-    assert kills >= 5
+    assert kills >= 3
     runs = read_map(tmp_path / "s" / "offset-map.jsonl")
     for partition, records in wanted.items():
         reads = consumed(broker, "busy", partition)
