@@ -13,6 +13,7 @@ of another copy, and the headers of its damaged ones, are a map of what is damag
    believed when a batch of another copy ends right before it, and one of another copy, or a file, begins right behind it or
    nothing does.
 
+On compacted topics no offset must stand anywhere: there rule 1 holds for batches that another copy has, and rule 4 for none.
 No batch inside a payload can stand there. That the other copy's payload is damaged does not matter.
 """
 
@@ -75,6 +76,7 @@ class _Map:
         ends: offsets behind believed batches.
         begins: first offsets of believed batches and of files.
         top: behind all that is believed.
+        dense: offsets follow on, on every copy.
     """
 
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -82,14 +84,16 @@ class _Map:
     ends: set[int] = field(default_factory=set)
     begins: set[int] = field(default_factory=set)
     top: int = UNBOUNDED
+    dense: bool = True
 
 
-def confirm(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
+def confirm(strands: Sequence[Strand], edges: Edges, *, compacted: bool = False) -> list[ReplicaSurvey]:
     """The copies, with those batches believed that another copy confirms.
 
     Args:
         strands: copies of one incarnation.
         edges: reads batches again.
+        compacted: gaps mean nothing.
 
     Raises:
         SourceError: a file that must be read again cannot be opened any more.
@@ -105,7 +109,7 @@ def confirm(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
             continue
         wanted = spans_of((stretch.expected, stretch.bound) for stretch in harmed[at])
         others = [place for place in range(len(strands)) if place != at]
-        known = _Map(top=max(each.end for each in strands))
+        known = _Map(top=max(each.end for each in strands), dense=not compacted)
         for place in others:
             known.sizes.update(maps[place].sizes)
             known.headers |= maps[place].headers
@@ -224,8 +228,9 @@ def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> Re
                     int(table.position[0]): table for table in _by_header(source, segment, stretch, known.headers)
                 }
                 if _anchored(segment, stretch.start):
-                    tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known.sizes))
-                    tables.update((int(table.position[0]), table) for table in _by_fit(source, stretch, known))
+                    tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known))
+                    if known.dense:
+                        tables.update((int(table.position[0]), table) for table in _by_fit(source, stretch, known))
                 if tables:
                     found.setdefault(number, []).extend(_disjoint(tables))
     if not found:
@@ -246,18 +251,21 @@ def _disjoint(tables: Mapping[int, BatchTable]) -> Iterator[BatchTable]:
             end = int(tables[position].stop[0])
 
 
-def _by_map(source: Source, stretch: _Stretch, sizes: Mapping[int, tuple[int, int]]) -> Iterator[BatchTable]:
+def _by_map(source: Source, stretch: _Stretch, known: _Map) -> Iterator[BatchTable]:
     """Rule 1: batches at the places where the map says that they begin."""
     position, expected = stretch.start, stretch.expected
     for _ in range(_MOST_STEPS):
         if position >= stretch.stop:
             return
         table = _batch_at(source, position, stretch.stop)
-        if table is not None and int(table.base_offset[0]) == expected and int(table.last_offset[0]) < stretch.bound:
+        stands = (
+            table is not None and int(table.base_offset[0]) == expected and (known.dense or expected in known.sizes)
+        )
+        if table is not None and stands and int(table.last_offset[0]) < stretch.bound:
             yield table
             position, expected = int(table.stop[0]), int(table.last_offset[0]) + 1
-        elif expected in sizes:
-            size, expected = sizes[expected]
+        elif expected in known.sizes:
+            size, expected = known.sizes[expected]
             position += size
         else:
             return

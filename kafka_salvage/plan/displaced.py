@@ -3,7 +3,8 @@
 The base offset of a batch lies outside its CRC. A batch that does not follow on densely in its own file stands at a wrong one when
 
 1. another copy has the same bytes at another offset, dense between its neighbours there: it is a `duplicate` of that;
-2. it is dense with no neighbour, another copy has other batches at its offsets that are, and none has this one: it is `suspect`;
+2. it touches the batch before it and leaves a gap, and another copy has other batches of its leader epoch at its offsets, which
+   are dense with a neighbour: it is `suspect`;
 3. it ends its file, and jumps ahead by more offsets than the damaged bytes before it have bytes: it is `suspect`.
 
 Only for topics that are not compacted: elsewhere nothing is dense.
@@ -40,6 +41,8 @@ class _Odd:
         row: of the run.
         low, high: offsets between which its place in the file puts it.
         first, next: offsets that it says.
+        epoch: its leader epoch.
+        leaps: it touches the batch before it, and leaves a gap.
         jumps: rule 3 holds.
     """
 
@@ -49,6 +52,8 @@ class _Odd:
     high: int
     first: int
     next: int
+    epoch: int
+    leaps: bool
     jumps: bool
 
 
@@ -131,6 +136,7 @@ def _odd(strand: Strand) -> Iterator[_Odd]:
         loose = (runs.batches == 1) & ~((before == first) & ((behind == following) | (behind == UNBOUNDED)))
         between = runs.start - np.concatenate([[0], runs.stop[:-1]])
         jumps = (between > 0) & (first - before > between) & (behind == UNBOUNDED)
+        leaps = (between == 0) & (before < first) & (behind != following)
         for row in np.flatnonzero(loose).tolist():
             yield _Odd(
                 number,
@@ -139,6 +145,8 @@ def _odd(strand: Strand) -> Iterator[_Odd]:
                 high=int(behind[row]),
                 first=int(first[row]),
                 next=int(following[row]),
+                epoch=int(runs.leader_epoch[row]),
+                leaps=bool(leaps[row]),
                 jumps=bool(jumps[row]),
             )
 
@@ -186,13 +194,15 @@ class _Places:
                 self._bases.setdefault(content, set()).add(base)
 
     def _compare(self, strand: Strand, table: BatchTable, odd: _Odd) -> None:
-        if odd in self.contested or odd.low == odd.first or odd.high == odd.next:
+        if odd in self.contested or not odd.leaps:
             return
         low = int(np.searchsorted(table.last_offset, odd.first))
         high = int(np.searchsorted(table.base_offset, odd.next))
         if low < high:
             first, following = int(table.base_offset[low]), int(table.last_offset[high - 1]) + 1
-            if (first, following) != (odd.first, odd.next) and any(_touches(strand, first, following)):
+            epochs = set(table.leader_epoch[low:high].tolist())
+            other = (first, following) != (odd.first, odd.next) and epochs == {odd.epoch}
+            if other and any(_touches(strand, first, following)):
                 self.contested.add(odd)
 
 

@@ -7,9 +7,9 @@ carry it, or a checkpoint lists it: the field lies outside the CRC.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -111,35 +111,63 @@ def history_of(columns: Iterable[tuple[I64, I64, I64]], reigns: Iterable[Reign])
 
 
 def checkpoint_of(strand: Strand) -> tuple[list[Line], list[Line]]:
-    """Lines of a copy's leader epoch checkpoint that its own batches allow, and those that they contradict."""
-    good: list[Line] = []
-    bad: list[Line] = []
-    if strand.survey.replica.partial:
-        return good, bad
+    """Lines of a copy's leader epoch checkpoint if its own batches allow all of them; else those that they contradict, second.
+
+    A file with a wrong line says nothing that could be trusted.
+    """
+    listed = [] if strand.survey.replica.partial else list(strand.survey.replica.epochs or ())
     known = strand.epoch >= 0
     first, following, epoch = strand.first[known], strand.next[known], strand.epoch[known]
-    for place, (number, start) in enumerate(strand.survey.replica.epochs or ()):
+    bad: list[Line] = []
+    for place, (number, start) in enumerate(listed):
         below = following[epoch < number]
         above = first[epoch >= number]
         # what lies below the log start is forgotten: the first line moves up with it
         fits = (not len(below) or int(below.max()) <= start) and (
             place == 0 or not len(above) or int(above.min()) >= start
         )
-        (good if fits else bad).append((number, start))
-    return good, bad
+        if not fits:
+            bad.append((number, start))
+    return ([], bad) if bad else (listed, [])
 
 
-def reigns_of(strand: Strand, lines: Sequence[Line], reach: int) -> list[Reign]:
-    """What the believed lines of a copy's checkpoint say of a log that reached up to an offset.
+def checkpoints_of(strands: Sequence[Strand]) -> list[tuple[list[Line], list[Line]]]:
+    """The same for several copies, which contradict each other, too: an epoch has one leader, and one beginning.
+
+    Where they name several for one epoch, batches that follow on across its beginning decide, else most of the copies.
+    """
+    read = [checkpoint_of(strand) for strand in strands]
+    votes: dict[int, Counter[int]] = {}
+    for good, _ in read:
+        for epoch, start in good[1:]:  # the first line moves up with the log start
+            votes.setdefault(epoch, Counter())[start] += 1
+    disputed = {epoch for epoch, starts in votes.items() if len(starts) > 1}
+    if not disputed:
+        return read
+    for strand in strands:
+        turns = (strand.first[1:] == strand.next[:-1]) & (strand.epoch[1:] > strand.epoch[:-1])
+        for row in (np.flatnonzero(turns) + 1).tolist():
+            if int(strand.epoch[row]) in disputed:
+                votes[int(strand.epoch[row])][int(strand.first[row])] += len(strands) + 1
+    wrong = set()
+    for epoch in disputed:
+        (best, most), (_, next_most) = votes[epoch].most_common(2)
+        wrong |= {(epoch, start) for start in votes[epoch] if start != best and most > next_most}
+    return [
+        ([], denied) if (denied := [line for line in good[1:] if line in wrong]) else (good, bad) for good, bad in read
+    ]
+
+
+def reigns_of(lines: Sequence[Line], reach: int) -> list[Reign]:
+    """What the lines of a checkpoint say of a log that reached up to an offset.
 
     A leader begins where the log ends: what lies below the start of an epoch was there. One that has not written yet says
-    nothing of what others have behind it, nor does one whose end is told by a line that the batches contradict.
+    nothing of what others have behind it.
     """
-    listed = strand.survey.replica.epochs or ()
-    believed = set(lines)
-    ends: dict[Line, int] = dict.fromkeys(listed[-1:], reach)
-    ends.update((line, behind[1] if behind in believed else line[1]) for line, behind in pairwise(listed))
-    return [(epoch, start, max(start, ends[epoch, start])) for epoch, start in lines if start < reach]
+    stops = [*(start for _, start in lines[1:]), reach][: len(lines)]
+    return [
+        (epoch, start, max(start, stop)) for (epoch, start), stop in zip(lines, stops, strict=True) if start < reach
+    ]
 
 
 def supported_epochs(strands: Sequence[Strand], lines: Iterable[Line]) -> frozenset[int]:

@@ -34,6 +34,7 @@ class Line:
         home: the state that needs no label.
         tiered: what lies below the first segment is in remote storage.
         floor: lowest offset of leftovers that retention replaced; what lies between it and the line is trimmed.
+        misread: the copy's leader epoch checkpoint contradicts its batches.
     """
 
     lead: ReplicaSurvey
@@ -44,6 +45,7 @@ class Line:
     home: State
     tiered: bool = False
     floor: int | None = None
+    misread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def _starts(line: Line, near: int) -> list[int]:
         pass
     elif line.lead.log_start is not None:
         starts.append(line.lead.log_start)
-    elif line.lead.replica.epochs:
+    elif line.lead.replica.epochs and not line.misread:
         starts.append(line.lead.replica.epochs[0][1])
     first = line.pieces[0] if line.pieces else None
     for segment in line.lead_segments if first is not None else ():

@@ -27,7 +27,7 @@ from kafka_salvage.plan.epochs import (
     History,
     Line,
     Reign,
-    checkpoint_of,
+    checkpoints_of,
     history_of,
     parting,
     reigns_of,
@@ -68,7 +68,7 @@ class Lineage:
         ambiguous: offsets at which copies disagree and nothing decides.
         passed: for each strand ranges in which another copy's batches are believed instead.
         forks: by strand.
-        misread: for each strand the checkpoint lines that its own batches contradict.
+        misread: for each strand the checkpoint lines that its own batches, or the other copies, contradict.
         quarrels: batches with several epochs, and the epoch that is believed.
         history: epochs of the line.
     """
@@ -111,7 +111,7 @@ def decide(strands: Sequence[Strand], found: Compared, prefer: str | None) -> Li
         found: how they compare.
         prefer: the person's choice.
     """
-    read = [checkpoint_of(strand) for strand in strands]
+    read = checkpoints_of(strands)
     court = _Court(strands, found, prefer, [good for good, _ in read])
     court.supported = supported_epochs(strands, [line for good in court.lines for line in good])
     court.last = [_last_epoch(court, at) for at in range(len(strands))]
@@ -155,7 +155,7 @@ def _history(court: _Court, members: Sequence[int]) -> History:
         strand, cut = court.strands[at], court.cuts[at]
         keep = (strand.first < cut) & np.isin(strand.epoch, believed)
         columns.append((strand.first[keep], np.minimum(strand.next[keep], cut), strand.epoch[keep]))
-        reigns += reigns_of(strand, court.lines[at], min(cut, _reach(strand)))
+        reigns += reigns_of(court.lines[at], min(cut, _reach(strand)))
     return history_of(columns, reigns)
 
 

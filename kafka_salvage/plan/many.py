@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kafka_salvage.plan.astray import lead_back
 from kafka_salvage.plan.compare import compare
 from kafka_salvage.plan.confirm import confirm
 from kafka_salvage.plan.displaced import put_right
@@ -79,6 +80,7 @@ class Many:
             compaction=self.compaction,
             home=strand.survey.replica.state,
             tiered=self.tiered,
+            misread=bool(self.lineage.misread[at]),
         )
         raw = make_ledger(line).raw
         return Testimony.of(raw, self.lineage.cuts[at], strand)
@@ -195,9 +197,9 @@ def join_copies(
         SourceError: a file that must be read again cannot be opened any more.
     """
     alone = [strand_of(survey, compaction, edges) for survey in surveys]
-    if not compaction.compacted:
-        alone = _renewed(alone, put_right(alone, edges), compaction, edges)
-    alone = _renewed(alone, confirm(alone, edges), compaction, edges)
+    placed = lead_back(alone, edges) if compaction.compacted else put_right(alone, edges)
+    alone = _renewed(alone, placed, compaction, edges)
+    alone = _renewed(alone, confirm(alone, edges, compacted=compaction.compacted), compaction, edges)
     found = compare(alone, edges, contents, compacted=compaction.compacted)
     lineage = decide(alone, found, prefer)
     strands = corroborate(alone, lineage, compaction, edges)

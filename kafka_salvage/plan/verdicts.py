@@ -91,7 +91,7 @@ class Verdicts:
             if lines:
                 told = ", ".join(f"{epoch} from {start}" for epoch, start in lines[:8])
                 message = (
-                    f"leader-epoch-checkpoint contradicts the batches of this copy (epoch {told}); epochs are taken from the "
+                    f"leader-epoch-checkpoint contradicts batches, or the other copies (epoch {told}); epochs are taken from "
                     "batches"
                 )
                 path = f"{self.strands[at].survey.replica.path}/leader-epoch-checkpoint"

@@ -1,7 +1,8 @@
 """Witness: what the other copies say of bytes that one copy cannot judge by itself (section 8 of the contract, rules 3 and 4).
 
-1. Suspect batches that another copy holds as believed ones, at the same offsets with the same bytes, are `duplicate`. Two
-   copies that are both suspect prove nothing: a batch inside a payload lies on every copy.
+1. Suspect batches that another copy holds as believed ones, with the same bytes, are `duplicate`: at the same offsets, or, where
+   their own say nothing, at those between which they stand. Two copies that are both suspect prove nothing: a batch inside a
+   payload lies on every copy.
 2. Zeros at the end of a file are not `blank` when another copy of the same history goes on behind its last batch.
 3. Gaps that one copy alone could not explain are no finding when another shows that the topic is compacted.
 """
@@ -72,19 +73,30 @@ def _claims(strand: Strand, edges: Edges) -> _Claims:
 
 
 def _known(strands: Sequence[Strand], at: int, claims: _Claims, edges: Edges) -> set[_Key]:
-    """Identities of the claimed batches that another copy believes."""
+    """Contents of the claimed batches that another copy believes, where they are said to lie."""
     tables = [table for held in claims.values() for table in held.values()]
     if not tables:
         return set()
     asked = {key for table in tables for key in _keys(table)}
-    wanted = spans_of((key[0], max(key[1], key[0]) + 1) for key in asked)
+    said = [
+        (int(low), max(int(high), int(low)) + 1)
+        for table in tables
+        for low, high in zip(table.base_offset, table.last_offset, strict=True)
+    ]
+    named = [
+        (region.offsets.start, region.offsets.stop)
+        for segment in strands[at].segments
+        for region in segment.regions
+        if region.offsets is not None and region.start in claims.get(id(segment), {})
+    ]
     others = [strand for place, strand in enumerate(strands) if place != at]
+    wanted = spans_of([*said, *named])
     return {key for rows in chunks(others, wanted, edges) for each in rows for key in _keys(each.table)} & asked
 
 
 def _keys(table: BatchTable) -> list[_Key]:
-    columns = [getattr(table, name).tolist() for name in ("base_offset", "last_offset", *IDENTITY)]
-    return list(zip(*columns, strict=True))
+    """What is covered by the CRC of each batch, and its size."""
+    return list(zip(*(getattr(table, name).tolist() for name in IDENTITY), strict=True))
 
 
 def _with_duplicates(segment: SegmentSurvey, claims: Mapping[int, BatchTable], known: set[_Key]) -> SegmentSurvey:

@@ -79,6 +79,7 @@ class Work:
                 home=self.home,
                 tiered=self.tiered,
                 floor=self.floor,
+                misread=bool(checkpoint_of(strand_from(self.lead, self.lead_segments, self.timeline.pieces, ()))[1]),
             )
         )
 

@@ -1,7 +1,11 @@
-"""What must come of a partition's copies, whatever its brokers lived through and whatever was damaged afterwards."""
+"""What must come of a partition's copies, whatever its brokers lived through and whatever was damaged afterwards.
+
+``HISTORIES=3000`` in the environment tries so many lives instead of a few.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from collections.abc import Iterable
@@ -214,7 +218,7 @@ class Cleaned(Lives):
         """Batches of one copy may be given in the fuller form of another."""
 
 
-PROFILE = settings(max_examples=40, stateful_step_count=18, deadline=None)
+PROFILE = settings(max_examples=int(os.environ.get("HISTORIES", "40")), stateful_step_count=18, deadline=None)
 
 TestLives = Lives.TestCase
 TestLives.settings = PROFILE

@@ -278,7 +278,7 @@ def hold_compacted(
         if span.status in (*_GIVEN, Status.ABSENT)
         for o in range(span.offsets.start, span.offsets.stop)
     }
-    there = _inside(records, original)
+    there = _inside(records, original) - doubted
     wrong += [f"not given, and not named: {o}" for o in sorted((there & quiet) - taken) if o >= partition.log_start][:5]
     return wrong
 
