@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: env demo test test-fast test-cluster bench lint docs clean
+.PHONY: env demo test test-fast test-cluster soak bench lint docs clean
 
 env: $(STAMP)
 
@@ -18,13 +18,17 @@ demo: env
 	$(BIN)/python -m tests.support.demo
 
 test: env
-	$(BIN)/python -m pytest -m "not cluster"
+	$(BIN)/python -m pytest -m "not cluster and not soak"
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not cluster and not broker"
+	$(BIN)/python -m pytest -m "not cluster and not broker and not soak"
 
 test-cluster: env
 	$(BIN)/python -m pytest -m cluster
+
+# Full scale: about 40 GB of disk where temporary files lie (TMPDIR), and the better part of an hour.
+soak: env
+	$(BIN)/python -m pytest -m soak -s tests/soak
 
 bench: env
 	$(BIN)/python -m benchmarks --json build/bench.json $(BENCH)

@@ -10,6 +10,7 @@ from typing import Unpack
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
+from kafka_salvage.export.affordable import PROMISE, written_at_once
 from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.estimate import outlook
 from kafka_salvage.export.latest import latest_tables
@@ -116,6 +117,7 @@ def salvage(
         RequestError: as in `check`; ``out`` lies inside a source or is not empty.
         DestinationError: the output disk is full or refuses.
     """
+    jobs = flags.get("jobs") or engine.default_jobs()
     options = ExportOptions(
         formats=tuple(dict.fromkeys(formats)),
         encoding=encoding,
@@ -123,7 +125,7 @@ def salvage(
         latest_per_key=latest_per_key,
         resume=resume,
         force=force,
-        jobs=flags.get("jobs") or engine.default_jobs(),
+        jobs=written_at_once(jobs, formats, flags.get("memory", PROMISE)),
         limits=limits_of(flags),
     )
     inventory = take_inventory(_listed(paths))
@@ -131,7 +133,7 @@ def salvage(
     for output in outputs:
         refuse_output(inventory, Path(output))
     progress = flags.get("progress") or Progress()
-    with Stage(Path(out), resume=resume, jobs=options.jobs) as stage:
+    with Stage(Path(out), resume=resume, jobs=jobs) as stage:
         progress.plan(outlook(inventory, options, stage))
         plan = plan_of(inventory, True, flags, stage.journal)
         return write_rescue(plan, make_report(plan, "deep"), Path(out), options, progress, stage)

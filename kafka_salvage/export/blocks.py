@@ -31,7 +31,7 @@ from kafka_salvage.scan.origin import Origin
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import EvidenceFile
 
-BLOCK = 32 << 20
+BLOCK = 16 << 20
 """Most bytes of a block, counted as in `row_bytes`: several lines are written at a time, each with a few blocks in memory."""
 FIXED = 128
 """Bytes that a record counts for besides key, value and headers."""

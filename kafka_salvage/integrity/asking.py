@@ -22,6 +22,9 @@ from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import Inventory, Replica, Use
 
+_PROGRAM, _SEGMENT = 175 << 20, 10 << 20
+"""Memory of the program with its kernels, and what each segment that is checked at the same time adds; measured."""
+
 
 class Flags(TypedDict, total=False):
     """Choices that the verbs share; the names are those of the command line."""
@@ -78,7 +81,8 @@ def learned_of(
     inventory: Inventory, selected: Inventory, deep: bool, policy: Policy, flags: Flags, journal: Journal | None
 ) -> Learned:
     """Surveys, Kafka's own topics first: what they say helps to judge the others."""
-    jobs = flags.get("jobs") or engine.default_jobs()
+    most = max(1, (flags.get("memory", 512 << 20) - _PROGRAM) // _SEGMENT)
+    jobs = min(flags.get("jobs") or engine.default_jobs(), most)
     inside = max(1, jobs // max(1, len(selected.replicas)))
     options = SurveyOptions(deep=deep, limits=limits_of(flags), strict=policy.strict, jobs=inside)
     progress = flags.get("progress") or Progress()
