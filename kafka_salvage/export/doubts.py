@@ -59,7 +59,9 @@ class DoubtWriter:
         rows = np.flatnonzero((codes != LATEST) | (first < len(self._stops)))
         if len(rows):
             self._file = self._file or self._stage.create(self.path, NAME)
-            self._file.write("".join(self._text(table, row, int(codes[row]), int(first[row])) for row in rows.tolist()).encode())
+            self._file.write(
+                "".join(self._text(table, row, int(codes[row]), int(first[row])) for row in rows.tolist()).encode()
+            )
             self._counts["doubtful"] += len(rows)
         return RecordChunk(chunk.step, table.take(counted), chunk.labels)
 

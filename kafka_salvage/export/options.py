@@ -62,6 +62,8 @@ class ExportOptions:
         if self.latest_per_key and "segments" in self.formats:
             raise RequestError(
                 "the latest record of each key cannot be written as segments",
-                causes=("Segments hold whole batches, copied as they are; the latest records are scattered over them.",),
+                causes=(
+                    "Segments hold whole batches, copied as they are; the latest records are scattered over them.",
+                ),
                 advice="Choose --format jsonl, parquet or arrow; or load all segments into a topic with cleanup.policy=compact.",
             )
