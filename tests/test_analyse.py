@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import kafka_salvage
 from tests.export.test_fixtures import CLEAN, truth
+from tests.support.demo import assemble
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "analyse.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -24,35 +28,80 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def ran(place: Path, word: str) -> str:
-    """What the programs that hold a word print."""
+def ran(place: Path, word: str, **more: str) -> str:
+    """What the programs that hold a word print; ``more`` goes into their environment."""
     chosen = [program for program in PROGRAMS if word in program]
     assert chosen
     text = "\n".join(chosen).replace("/rescue/broker-1", str(BROKER))
     environment = {"PYTHONPATH": str(PAGE.parents[1]), "PATH": "", "HOME": str(place), "POLARS_FMT_MAX_ROWS": "50"}
+    environment |= more
     done = subprocess.run([sys.executable, "-c", text], cwd=place, capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert more or not done.stderr
     return done.stdout
 
 
 def test_every_program_is_run_here() -> None:
-    assert [len([p for p in PROGRAMS if w in p]) for w in ("duckdb", "polars", "pandas", "kafka_salvage")] == [
+    assert [len([p for p in PROGRAMS if w in p]) for w in ("duckdb", "polars", "pandas", "kafka_salvage", "spark")] == [
         3,
         1,
         1,
         1,
+        1,
     ]
-    assert len(PROGRAMS) == 6
+    assert len(PROGRAMS) == 7
+
+
+def shown(text: str) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Partition -> records, first and last offset, as DuckDB or Spark draws them."""
+    rows = re.findall(r"[│|] *(\S+) *[│|] *(\d+) *[│|] *(\d+) *[│|] *(\d+) *[│|] *(\d+) *[│|]", text)
+    return {(topic, int(partition)): tuple(map(int, rest)) for topic, partition, *rest in rows}
+
+
+def test_the_demonstration_leads_to_a_data_frame(tmp_path: Path) -> None:
+    """The commands of the page's head, on what `make demo` makes; the counts are those of the report."""
+    (block,) = [
+        block
+        for block in re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+        if "make demo" in block
+    ]
+    (line,) = [line for line in block.splitlines() if "salvage demo/" in line]
+    assemble(tmp_path / "demo" / "broker-1")
+    words = line.partition("#")[0].split()
+    assert words[0] == ".venv/bin/kafka-salvage"
+    done = subprocess.run(
+        [sys.executable, "-m", "kafka_salvage", *words[1:]], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 3
+    report = json.loads((tmp_path / "rescued" / "report.json").read_text())
+    found = shown(ran(tmp_path, 'min("'))
+    assert {key: count for key, (count, _, _) in found.items()} == {
+        (each["topic"], each["partition"]): each["records"]["data"]
+        for each in report["partitions"]
+        if each["records"]["data"] and each["state"] == "live"
+    }
+    for each in report["partitions"]:
+        given = [span for span in each["offsets"] if span["status"] in ("recovered", "repaired")]
+        if each["state"] == "live":
+            _, first, last = found[each["topic"], each["partition"]]
+            assert given[0]["start"] <= first
+            assert last < given[-1]["stop"]
+
+
+@pytest.mark.skipif(
+    find_spec("pyspark") is None, reason="pyspark is no part of the development environment: see the page"
+)
+def test_spark_shows_what_a_consumer_read(place: Path) -> None:
+    found = shown(ran(place, "pyspark", PATH=os.environ["PATH"], SPARK_LOCAL_IP="127.0.0.1"))
+    assert found == consumed()
+
+
+def consumed() -> dict[tuple[str, int], tuple[int, ...]]:
+    return {key: (len(rs), rs[0]["offset"], rs[-1]["offset"]) for key, rs in truth("cluster").items()}
 
 
 def test_duckdb_shows_what_a_consumer_read(place: Path) -> None:
-    rows = re.findall(r"│ +(\S+) +│ +(\d+) +│ +(\d+) +│ +(\d+) +│ +(\d+) +│", ran(place, "min("))
-    expected = {
-        (topic, partition): (len(records), records[0]["offset"], records[-1]["offset"])
-        for (topic, partition), records in truth("cluster").items()
-    }
-    found = {(topic, int(partition)): tuple(map(int, rest)) for topic, partition, *rest in rows}
-    assert found == expected
+    assert shown(ran(place, 'min("')) == consumed()
 
 
 def test_duckdb_shows_gaps_and_headers(place: Path) -> None:
