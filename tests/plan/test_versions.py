@@ -34,8 +34,8 @@ def home(place: Path, *without: str) -> Path:
     return made
 
 
-def plan_of(place: Path) -> PartitionPlan:
-    (partition,) = [p for p in kafka_salvage.check(place).plan.partitions if p.topic == "pay"]
+def plan_of(place: Path, topic: str = "pay") -> PartitionPlan:
+    (partition,) = [p for p in kafka_salvage.check(place).plan.partitions if p.topic == topic]
     return partition
 
 
