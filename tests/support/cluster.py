@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import (
     ScramCredentialInfo,
@@ -215,11 +215,13 @@ class Trio(Cluster):
 
     def set_topic(self, topic: str, **settings: str) -> None:
         """Changes settings of a topic; ``_`` stands for ``.``."""
-        resource = ConfigResource(
-            ConfigResource.Type.TOPIC, topic, set_config={k.replace("_", "."): v for k, v in settings.items()}
-        )
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in settings.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
         admin = self.admin()
-        for made in admin.alter_configs([resource]).values():
+        for made in admin.incremental_alter_configs([resource]).values():
             made.result(60)
 
     def properties(self, path: Path, user: str = "alice", mechanism: str = "SCRAM-SHA-512", **more: str) -> Path:

@@ -47,7 +47,14 @@ _WORDS: dict[str, _Words] = {
         "Give its authority as ssl.truststore.location (PEM) or ssl.ca.location. " + _AGAIN,
     ),
     "TOPIC_AUTHORIZATION_FAILED": ("{doing}: no permission on the topic", (), _PERMISSION),
-    "CLUSTER_AUTHORIZATION_FAILED": ("{doing}: no permission on the cluster", (), _PERMISSION),
+    "CLUSTER_AUTHORIZATION_FAILED": (
+        "{doing}: no permission on the cluster",
+        (
+            "to send, the user needs WRITE on the topic (before Kafka 2.8 IdempotentWrite on the cluster, too)",
+            "to make topics, CREATE on the cluster or on the topic's name",
+        ),
+        _PERMISSION,
+    ),
     "GROUP_AUTHORIZATION_FAILED": ("{doing}: no permission on the group", (), _PERMISSION),
     "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": ("{doing}: no permission to use transactions", (), _PERMISSION),
     "UNKNOWN_TOPIC_OR_PART": (

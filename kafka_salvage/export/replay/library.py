@@ -29,6 +29,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "conf_set": (c_int, [_P, c_char_p, c_char_p, _P, c_size_t]),
     "conf_destroy": (None, [_P]),
     "conf_set_events": (None, [_P, c_int]),
+    "conf_set_log_cb": (None, [_P, _P]),
     "new": (_P, [c_int, _P, _P, c_size_t]),
     "destroy_flags": (None, [_P, c_int]),
     "err2name": (c_char_p, [c_int]),
@@ -115,6 +116,10 @@ def rdkafka() -> Rdkafka:
         ) from error
 
 
+_CONSEQUENCES = frozenset({"_PURGE_QUEUE", "_PURGE_INFLIGHT", "_FATAL", "_STATE"})
+"""Errors that follow from one that was fatal, and say nothing of it."""
+
+
 class Client:
     """A handle of librdkafka, with its queue of events.
 
@@ -143,6 +148,7 @@ class Client:
                 said = settings.scrubbed(text.value.decode(errors="replace"))
                 raise DestinationError(f"librdkafka refuses the setting {name}: {said}", target=self.address)
         self.rd.conf_set_events(conf, events)
+        self.rd.conf_set_log_cb(conf, None)  # else its complaints go to stderr, whatever the level
         self.handle = self.rd.new(kind, conf, text, len(text))
         if not self.handle:
             self.rd.conf_destroy(conf)
@@ -183,6 +189,8 @@ class Client:
         """An error for the person; a complaint of the connection tells more than its silence."""
         self.drain()
         name, said = self.rd.name(code), text or self.rd.text(code)
+        if name in _CONSEQUENCES and (fatal := self.rd.fatal_error(self.handle, None, 0)):
+            name, said = self.rd.name(fatal), self.rd.text(fatal)
         if name in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_MSG_TIMED_OUT"):
             name, said = most_telling(self.complaints) or (name, said)
         return failure(name, self._scrubbed(said), self.address, doing)

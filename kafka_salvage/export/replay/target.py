@@ -5,6 +5,7 @@ The administration goes through confluent_kafka, which is imported when a target
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -18,6 +19,9 @@ from kafka_salvage.export.replay.failures import failure, missing_extra, most_te
 T = TypeVar("T")
 WAIT = 20.0
 """Seconds until a cluster that does not answer is given up."""
+_SILENT = logging.getLogger("kafka_salvage.librdkafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 _SILENCE = frozenset({"", "_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN"})
 _UNKNOWN = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 
@@ -106,7 +110,7 @@ class Target:
         self._complaints: list[tuple[str, str]] = []
         try:
             own: dict[str, Any] = {**settings.for_client(), "error_cb": self._complain}
-            self._admin: Any = AdminClient(own)
+            self._admin: Any = AdminClient(own, logger=_SILENT)
         except (KafkaException, ValueError, TypeError) as error:
             said = settings.scrubbed(_words(error))  # the chain is cut: a traceback might hold a secret
             raise DestinationError(f"these settings cannot be used: {said}", target=self.address) from None
