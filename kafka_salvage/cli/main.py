@@ -50,8 +50,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _nobody_reads()
     except SystemExit as wish:
-        # click answers a closed pipe itself, with exit code 1, before the clause above can
-        if not isinstance(wish.__context__, BrokenPipeError):
+        # click answers a closed pipe itself, before the clause above can; no command of ours ends so
+        if wish.code != 1:
             raise
         return _nobody_reads()
     except BaseException as error:  # noqa: BLE001 - the last border: everything becomes a sentence and a code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ def command(
         receipt = api.salvage(paths, out=out, formats=formats, outputs=outputs, progress=display, **flags)
         display.outcome(receipt.exit_code)
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
-    if html_file is not None:
-        html_page.write(Path(html_file), receipt.report, request, receipt)
     render.report(receipt.report, request, receipt)
+    if html_file is not None:
+        sys.stdout.flush()
+        html_page.write(Path(html_file), receipt.report, request, receipt)
     return receipt.exit_code
