@@ -39,6 +39,7 @@ from tests.support.jars import UnavailableError
 _GOAL = 0.8
 _BATCH = 1_000_000
 _MOST = 192 << 20
+_STEP = 2000
 _TOPIC = "orders"
 _NUMBERS = itertools.count()
 Message = tuple[bytes, bytes, int, list[tuple[str, str | bytes | None]] | None]
@@ -49,8 +50,8 @@ def _records(count: int, size: int, headers: int) -> list[Rec]:
     return [Rec(n, EPOCH_MS + n, b"key-%08d" % n, (b"%08d" % n * (size // 8 + 1))[:size], named) for n in range(count)]
 
 
-def _lay(root: Path, partitions: int, size: int, value: int, headers: int) -> tuple[list[Message], int, int]:
-    """Segments of equal batches; gives one batch's messages, the batches of a partition, and the bytes of a record."""
+def _lay(root: Path, partitions: int, size: int, value: int, headers: int) -> tuple[list[Message], int]:
+    """Segments of equal batches; gives a partition's messages, each an object of its own, and the bytes of a record."""
     count = max(1, (256 << 10) // (value + 20))
     records = _records(count, value, headers)
     one = v2_batch(0, records)
@@ -62,13 +63,19 @@ def _lay(root: Path, partitions: int, size: int, value: int, headers: int) -> tu
             for at in range(batches):
                 file.write((at * count).to_bytes(8, "big") + one[8:])
     messages: list[Message] = [
-        (r.value or b"", r.key or b"", r.timestamp, [(k.decode(), v or b"") for k, v in r.headers] or None)
+        (
+            bytes(bytearray(r.value or b"")),
+            r.key or b"",
+            r.timestamp,
+            [(k.decode(), v or b"") for k, v in r.headers] or None,
+        )
+        for _ in range(batches)
         for r in records
     ]
     body = sum(
         len(r.value or b"") + len(r.key or b"") + sum(len(k) + len(v or b"") for k, v in r.headers) for r in records
     )
-    return messages, batches, body // count
+    return messages, body // count
 
 
 class _Bench:
@@ -128,13 +135,13 @@ class _Bench:
             }
         )  # fmt: skip
 
-    def produce(self, messages: list[Message], batches: int, partitions: int) -> None:
+    def produce(self, messages: list[Message], partitions: int) -> None:
         """The fastest loop that keeps timestamps and headers."""
         producer, topic = self._producer(), self.topic
         send = producer.produce
-        for _ in range(batches):
+        for low in range(0, len(messages), _STEP):
             for partition in range(partitions):
-                for value, key, timestamp, headers in messages:
+                for value, key, timestamp, headers in messages[low : low + _STEP]:
                     while True:
                         try:
                             send(topic, value, key, partition, None, None, timestamp, headers)
@@ -144,12 +151,12 @@ class _Bench:
             producer.poll(0)
         producer.flush()
 
-    def produce_batch(self, messages: list[Message], batches: int, partitions: int) -> None:
+    def produce_batch(self, messages: list[Message], partitions: int) -> None:
         """The faster one that keeps neither."""
         producer = self._producer()
-        for _ in range(batches):
+        for low in range(0, len(messages), _STEP):
             for partition in range(partitions):
-                left: list[Any] = [{"value": value, "key": key} for value, key, _, _ in messages]
+                left: list[Any] = [{"value": value, "key": key} for value, key, _, _ in messages[low : low + _STEP]]
                 while left:
                     producer.produce_batch(self.topic, left, partition=partition)
                     left = [one for one in left if one.pop("_error", None) is not None]
@@ -211,15 +218,15 @@ def _shape(bench: _Bench, folder: Path, options: Options, shape: tuple[str, int,
     name, value, headers, partitions = shape
     tree = folder / "tree"
     size = min(options.size, _MOST) if value >= 1000 else min(options.size, _MOST) // 2
-    messages, batches, each = _lay(tree, partitions, size, value, headers)
-    total = len(messages) * batches * partitions
+    messages, each = _lay(tree, partitions, size, value, headers)
+    total = len(messages) * partitions
     execute, whole = bench.ours(tree)
 
     def before() -> None:
         bench.fresh(partitions)
         bench.prepare()
 
-    sides: list[Callable[[], object]] = [execute, lambda: bench.produce(messages, batches, partitions)]
+    sides: list[Callable[[], object]] = [execute, lambda: bench.produce(messages, partitions)]
     beside = [(f"replay: {name}", _GOAL)]
     spent = in_turns(sides, options.repeats, before=before)
     rate = [total / seconds for seconds in spent]
@@ -227,7 +234,7 @@ def _shape(bench: _Bench, folder: Path, options: Options, shape: tuple[str, int,
     yield Result(f"{beside[0][0]} (bytes)", "MB/s", rate[0] * each / 1e6, rate[1] * each / 1e6, "the same", _GOAL)
     if not headers and partitions == 1:
         more = in_turns(
-            [whole, lambda: bench.produce_batch(messages, batches, partitions)],
+            [whole, lambda: bench.produce_batch(messages, partitions)],
             max(1, options.repeats // 2),
             before=before,
         )
@@ -235,9 +242,9 @@ def _shape(bench: _Bench, folder: Path, options: Options, shape: tuple[str, int,
         yield Result(
             f"{name}: check, plan and replay", "records/s", other[0], other[1], "produce_batch(), no timestamps"
         )
-        count = len(messages) * batches
+        count = len(messages)
         bench.fresh(1)
-        bench.produce(messages, batches, 1)
+        bench.produce(messages, 1)
         back = in_turns([bench.read, lambda: bench.consume(count)], options.repeats)
         yield Result(
             f"{name}: reading back", "records/s", count / back[0], count / back[1], "confluent-kafka consume()", 0.5

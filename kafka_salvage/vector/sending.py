@@ -1,7 +1,8 @@
 """Sending: records handed to librdkafka, and what became of them, without coming back to Python for each.
 
 Strategy: the kernels call librdkafka's public functions by address (see `libraries.call`). ``rd_kafka_produceva`` is the one
-that takes a timestamp and headers; it copies what it is given. Its arguments are an array of 72-byte unions whose layout is
+that takes a timestamp and headers. Keys and headers it copies; values it only points to, which must stay where they are until they
+are acknowledged: a copy of each, in memory of its own, is what costs most. Its arguments are an array of 72-byte unions whose layout is
 part of its interface. Fields of a message are read at the places of ``rd_kafka_message_t``.
 
 Source: ``rdkafka.h`` (``rd_kafka_vtype_t``, ``rd_kafka_vu_t``, ``rd_kafka_message_t``).
@@ -22,7 +23,7 @@ PRODUCE, HEADERS_NEW, HEADER_ADD, HEADERS_DESTROY = 0, 1, 2, 3
 """Slots of the table of functions."""
 _VU = 72
 _TOPIC, _PARTITION, _VALUE, _KEY, _FLAGS, _TIMESTAMP, _HEADERS = 2, 3, 4, 5, 7, 8, 10
-_COPY = 2
+_POINT = 0
 _ERR, _OFFSET = 0, 56
 
 COLUMNS = (
@@ -59,7 +60,7 @@ def _send(handles: int, functions: int, columns: int, scratch: int, start: int, 
     store_64(fields + _VU, _PARTITION)
     store_64(fields + _VU + 8, partition)
     store_64(fields + 2 * _VU, _FLAGS)
-    store_64(fields + 2 * _VU + 8, _COPY)
+    store_64(fields + 2 * _VU + 8, _POINT)
     store_64(fields + 3 * _VU, _VALUE)
     store_64(fields + 4 * _VU, _KEY)
     store_64(fields + 5 * _VU, _TIMESTAMP)
@@ -106,6 +107,10 @@ def _send(handles: int, functions: int, columns: int, scratch: int, start: int, 
 class Outgoing:
     """Records that librdkafka is to take, row by row.
 
+    Attributes:
+        data: what librdkafka points to; to be kept until every row is acknowledged, or the client is gone.
+        rows: how many.
+
     Args:
         data: bytes that keys, values and headers are slices of.
         columns: the arrays named in `COLUMNS`.
@@ -115,7 +120,7 @@ class Outgoing:
     """
 
     def __init__(self, data: U8, columns: dict[str, Any]) -> None:
-        self._data = np.ascontiguousarray(data)
+        self.data = np.ascontiguousarray(data)
         kinds = {name: np.int64 if name in _WIDE else np.int32 for name in COLUMNS}
         self._columns = {name: np.ascontiguousarray(columns[name], kinds[name]) for name in COLUMNS}
         self.rows = len(self._columns["timestamp"])
@@ -135,7 +140,7 @@ class Outgoing:
             taken = np.maximum(made[size], 0)
             begins = made[start][taken > 0]
             if len(made[start]) != len(made[size]) or (
-                len(begins) and (begins.min() < 0 or int((begins + taken[taken > 0]).max()) > len(self._data))
+                len(begins) and (begins.min() < 0 or int((begins + taken[taken > 0]).max()) > len(self.data))
             ):
                 raise ValueError("a slice reaches outside the buffer")
             made[start] = np.where(taken > 0, made[start], 0)
@@ -159,7 +164,7 @@ class Outgoing:
         Returns:
             The first row that was not taken, and the error that says why (0 when all were).
         """
-        handles = np.array([client, topic, partition, address_of(self._data), 0], np.int64)
+        handles = np.array([client, topic, partition, address_of(self.data), 0], np.int64)
         row = _send(
             address_of(handles), address_of(functions), address_of(self._table), address_of(self._scratch), start, stop
         )

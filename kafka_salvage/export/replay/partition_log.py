@@ -44,6 +44,7 @@ class PartitionLog:
 
     def fence(self) -> None:
         """See `course.Log`."""
+        self._sender.connect(self._topic, self._partition)
         if self.transactional:
             try:
                 self._sender.fence()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from ctypes import byref, c_int64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from kafka_salvage.export.replay.config import ClientSettings
 from kafka_salvage.export.replay.library import DELIVERIES, ERRORS, PRODUCER, Client
 from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.records import RecordTable
+from kafka_salvage.source.source import U8
 
 if TYPE_CHECKING:
     from kafka_salvage.vector.sending import Outgoing
@@ -60,7 +62,7 @@ class Sender:
             "enable.idempotence": "true",
             "acks": "all",
             "linger.ms": 20,
-            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.messages": 250_000,
             "queue.buffering.max.kbytes": 128 << 10,
             "message.timeout.ms": int(timeout * 1000),
             **(more or {}),
@@ -73,8 +75,19 @@ class Sender:
         self._functions = rd.table("produceva", "headers_new", "header_add", "headers_destroy")
         self._next_message = rd.address("event_message_next")
         self._offsets: list[I64] = []
+        self._pointed: list[U8] = []  # what librdkafka has not sent yet lies here
         self._sent = self._settled = 0
         self._error = 0
+
+    def connect(self, topic: str, partition: int) -> None:
+        """Reaches the partition's leader; asked for a coordinator before any broker is there, librdkafka sleeps half a second.
+
+        What goes wrong here shows again, with words, in what comes next.
+        """
+        low, high = c_int64(), c_int64()
+        self._client.rd.query_watermark_offsets(
+            self._client.handle, topic.encode(), partition, byref(low), byref(high), 3000
+        )
 
     def fence(self) -> None:
         """Shuts out a predecessor with the same transactional id, and ends what it left open.
@@ -142,6 +155,7 @@ class Sender:
             DestinationError: the cluster refuses one, or does not answer.
         """
         outgoing = self._outgoing(table)
+        self._pointed.append(outgoing.data)
         handle, row = self._client.topic(topic), start
         deadline = time.monotonic() + self._timeout
         while row < stop:
@@ -215,6 +229,7 @@ class Sender:
             raise InvariantError("more records were acknowledged than sent", stage="replay.sender")
         made = np.concatenate([np.empty(0, np.int64), *self._offsets])
         self._offsets.clear()
+        self._pointed.clear()
         self._sent = self._settled = 0
         return made
 
@@ -222,4 +237,5 @@ class Sender:
         """Gives the producer back; what was not acknowledged is dropped."""
         with contextlib.suppress(DestinationError):
             self._client.rd.purge(self._client.handle, _PURGE)
-        self._client.close()
+        self._client.close()  # from here on nothing points to the records any more
+        self._pointed.clear()
