@@ -92,9 +92,12 @@ class DoubtWriter:
         self._counts = dict(state["counts"])
         self._file = None if state["open"] is None else files[state["open"]["path"]]
 
+    def close(self) -> None:
+        """Gives the temporary file back, whatever came of the line."""
+        self._latest.close()
+
     def finish(self) -> Written:
         """Closes the file."""
-        self._latest.close()
         notes: dict[str, Any] = {**self._counts, "records_without_key": self._latest.without_key, "path": None}
         if self._file is None:
             return Written((), {NAME: notes})

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -101,8 +101,10 @@ class Latest:
         try:
             with tempfile.TemporaryFile(dir=place) as notes:
                 runs = self._note(notes, self._seen(line, limits, shortfalls, heed))
-                self._file = tempfile.TemporaryFile(dir=place)  # noqa: SIM115 - it lives as long as this object
-                self._ends = self._choose(notes, runs)
+                with ExitStack() as unless:
+                    self._file = unless.enter_context(tempfile.TemporaryFile(dir=place))
+                    self._ends = self._choose(notes, runs)
+                    unless.pop_all()  # it lives as long as this object
         except OSError as error:
             raise destination_error(str(place or tempfile.gettempdir()), error) from error
         self._cursors = [0, *self._ends[:-1]]

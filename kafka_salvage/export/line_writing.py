@@ -97,6 +97,13 @@ class _LineWriter:
 
     def write(self) -> LineResult:
         """Writes the line, from where it was left."""
+        try:
+            return self._write()
+        finally:
+            if self._doubts is not None:
+                self._doubts.close()
+
+    def _write(self) -> LineResult:
         bookmark, opened = self._bookmarks.find(LINE, self._name)
         steps = self._line.steps
         done = steps if bookmark.entry is not None else steps[: bookmark.step]

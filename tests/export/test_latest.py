@@ -19,15 +19,19 @@ from hypothesis import strategies as st
 
 import kafka_salvage
 from kafka_salvage.errors import RequestError
+from kafka_salvage.export.doubts import DoubtWriter
 from kafka_salvage.export.key_hashes import LONGEST, KeyHasher
 from kafka_salvage.export.latest import DOUBTED, LATEST, NOT, UNDECIDED, Latest
 from kafka_salvage.export.lines import lines_of
 from kafka_salvage.export.receipt import Shortfall
+from kafka_salvage.export.sink import RecordChunk
 from kafka_salvage.plan.plan import PartitionPlan
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
+from tests.export.scenes import Piece, Scene, tree
 from tests.support import metadata as write
 from tests.support.bases import FIXTURES
+from tests.support.build import Build
 
 PROFILES = FIXTURES / "cluster" / "broker-1" / "profiles-0"
 
@@ -217,6 +221,42 @@ def test_segments_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="segments"):
         kafka_salvage.salvage([PROFILES], out=tmp_path / "out", latest_per_key=True)
     assert not (tmp_path / "out").exists()
+
+
+def drawn(root: Path) -> Scene:
+    """A partition of four segments whose last offsets are lost."""
+    made, pieces, offset = Scene(root), [], 0
+    for _ in range(4):
+        data, infos = Build(base=offset).v2(20).v2(20).done()
+        pieces.append(Piece(data + b"torn", infos, base=offset))
+        offset = infos[-1].last_offset + 1
+    return made.add(pieces, lost=(offset, offset + 5))
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    options: dict[str, Any] = {"formats": ("jsonl",), "latest_per_key": True, "bookmark_bytes": 1}
+    drawn(tmp_path / "src").write(tmp_path / "whole", **options)
+    expected = tree(tmp_path / "whole")
+    assert expected["doubtful-keys/orders/0.jsonl"].count(b"\n") == expected["jsonl/orders/0.jsonl"].count(b"\n") > 100
+    left, real = [after], DoubtWriter.take
+
+    def interrupted(self: DoubtWriter, chunk: RecordChunk) -> RecordChunk:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return real(self, chunk)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DoubtWriter, "take", interrupted)
+        drawn(tmp_path / "src").write(tmp_path / "out", **options)
+    drawn(tmp_path / "src").write(tmp_path / "out", resume=True, **options)
+    assert tree(tmp_path / "out") == expected
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
 
 
 @given(st.lists(st.binary(max_size=LONGEST + 40), min_size=1, max_size=30))
