@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kafka_salvage.cli import aside, exits, options, progress
-from kafka_salvage.cli.words import number
+from kafka_salvage.cli.words import number, plural
 
 if TYPE_CHECKING:
     from kafka_salvage.integrity.comparison import Comparison, PartitionComparison, Sum
@@ -138,7 +138,8 @@ def _ranges(found: Sum, name: str, verbose: int) -> Iterator[str]:
     shown = found.ranges if verbose else found.ranges[:_RANGES]
     listed = ", ".join(f"{r.start}..{r.stop - 1}" for r in shown)
     more = len(found.ranges) - len(shown) + found.omitted
-    yield f"    {name}: offsets {listed}{f' and {number(more)} ranges more' if more else ''}"
+    rest = f" and {plural(more, 'range')} more" if more else ""
+    yield f"    {name}: offsets {listed}{rest}"
 
 
 def _cells(row: tuple[str, ...], widths: list[int]) -> str:

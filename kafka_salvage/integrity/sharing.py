@@ -13,6 +13,7 @@ from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.plan import PartitionPlan, Step
 from kafka_salvage.plan.strands import Spans, clipped, minus, union
 from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.scan.replica import LogDir
 
 _NAMED = 3
 _CONTROLLERS = "__cluster_metadata"
@@ -99,23 +100,31 @@ def election_hint(found: Sequence[tuple[PartitionPlan, Sequence[Standing]]]) -> 
     for partition, some in found:
         if not partition.selected or partition.topic == _CONTROLLERS:
             continue
+        dirs = {(s.replica.source, s.replica.path): s.replica.log_dir for s in partition.replicas}
+        names = {id(one): _holder(one, dirs.get((one.source, one.path))) for one in some}
         for one in some:
-            sums[one.source] = sums.get(one.source, 0) + one.lost_if_elected
+            name = names[id(one)]
+            sums[name] = sums.get(name, 0) + one.lost_if_elected
             if one.lost_if_elected:
-                where.setdefault(one.source, []).append(f"{partition.topic}-{partition.partition}")
-                holders.setdefault(one.source, set()).update(s.source for s in some if s is not one)
+                where.setdefault(name, []).append(f"{partition.topic}-{partition.partition}")
+                holders.setdefault(name, set()).update(names[id(s)] for s in some if s is not one)
     losers = sorted((name for name in sums if sums[name]), key=lambda name: (-sums[name], name))
     if not losers:
         return
     worst = losers[0]
-    names = where[worst][:_NAMED]
+    listed = where[worst][:_NAMED]
     more = f" and {len(where[worst]) - _NAMED} more" if len(where[worst]) > _NAMED else ""
     rest = "; ".join(f"{text(name)}: {sums[name]:,}" for name in losers[1 : 1 + _NAMED])
     yield (
         f"Electing {text(worst)} alone would have lost {sums[worst]:,} record{'' if sums[worst] == 1 else 's'} that "
         f"{_listed(sorted(holders[worst] - {worst}))} {'has' if len(holders[worst] - {worst}) == 1 else 'have'} "
-        f"({text(', '.join(names))}{more})" + (f"; {rest}" if rest else "") + "."
+        f"({text(', '.join(listed))}{more})" + (f"; {rest}" if rest else "") + "."
     )
+
+
+def _holder(one: Standing, log_dir: LogDir | None) -> str:
+    """Who would be elected: the log dir, since one source may hold several brokers."""
+    return one.source if log_dir is None else log_dir.id
 
 
 def _listed(names: Sequence[str]) -> str:

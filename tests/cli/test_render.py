@@ -15,6 +15,7 @@ from kafka_salvage.cli import following, hexview
 from kafka_salvage.cli.main import run
 from kafka_salvage.cli.words import clipped, listed, number, plural, quoted, short, size
 from tests.cli.ground import COMMAND, clean, damaged, flip, lay, leaning
+from tests.cli.html_scenes import three_copies
 from tests.support.build import GZIP, Build, segment, segment_name
 
 Caught = pytest.CaptureFixture[str]
@@ -274,3 +275,13 @@ def test_quoted_words_come_through_a_shell_as_they_are(text: str) -> None:
     done = subprocess.run(["bash", "-c", f"printf %s {quoted(text)}"], capture_output=True, check=True)
     assert done.stdout == text.encode("utf-8", "surrogateescape")
     assert quoted(text).isprintable()
+
+
+def test_copies_below_one_path_are_named_by_their_brokers(tmp_path: Path, capsys: Caught) -> None:
+    three_copies(tmp_path / "rescue")
+    run(["check", str(tmp_path / "rescue")])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Electing ")]
+    assert line == (
+        "Electing rescue/broker-2 alone would have lost 12 records that rescue/broker-1 and rescue/broker-3 together have "
+        "(orders-0, payments-1); rescue/broker-3: 4."
+    )
