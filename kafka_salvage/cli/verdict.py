@@ -45,7 +45,7 @@ def verdict(document: Document, verb: str = "check") -> tuple[str, str]:
             return "bold red", f"A PERSON MUST DECIDE: copies disagree on {disputed}{_also(offsets)}; {kept}."
         case "failed":
             return "bold red", f"NOT ALL COULD BE READ: {_failed(document)}{_also(offsets)}; {kept}."
-    return "bold red", f"{_loss(offsets)}; {kept}."
+    return "bold red", f"{_loss(document)}; {kept}."
 
 
 def leaning(document: Document) -> dict[str, tuple[int, list[str]]]:
@@ -100,8 +100,20 @@ def _is_divergent(span: Document) -> bool:
     return bool(span["status"] == "divergent")
 
 
-def _loss(offsets: Document) -> str:
+def _gone(document: Document) -> list[str]:
+    """Partitions that a broker among the sources should have, and of which there is no copy."""
+    topics = document.get("topics", ())
+    return [f"{t['name']}-{a['partition']}" for t in topics for a in t["absent"] if a.get("gone")]
+
+
+def _loss(document: Document) -> str:
+    offsets, gone = document["summary"]["offsets"], _gone(document)
     losses = list(_losses(offsets))
+    if gone:
+        losses.append(
+            f"no copy of {plural(len(gone), 'partition')} is here ({listed(gone)}), and nobody knows how much they held"
+        )
+        return f"{'DATA LOST' if offsets['lost'] else 'DATA MISSING'}: {', '.join(losses)}"
     if offsets["lost"] or not losses:
         return "DATA LOST: " + (", ".join(losses) or "the end of a log is torn off")
     title = "DATA MISSING" if offsets["missing"] else "NOT ALL IS PROVED"

@@ -26,12 +26,14 @@ class _Seen:
     directories: int = 0
     size: int = 0
     holders: dict[int, set[int | None]] = field(default_factory=lambda: defaultdict(set))
+    numbers: set[int] = field(default_factory=set)
 
     def add(self, survey: ReplicaSurvey) -> None:
         """Counts a directory."""
         replica = survey.replica
         self.partitions = max(self.partitions, replica.partition + 1)
         self.directories += 1
+        self.numbers.add(replica.partition)
         self.size += sum(segment.file.size for segment in replica.segments)
         if replica.state in _COPIES:
             self.holders[replica.partition].add(replica.log_dir.node_id if replica.log_dir else None)
@@ -40,6 +42,7 @@ class _Seen:
         """Takes over what is counted elsewhere."""
         self.partitions = max(self.partitions, other.partitions)
         self.directories += other.directories
+        self.numbers |= other.numbers
         self.size += other.size
         for partition, holders in other.holders.items():
             self.holders[partition] |= holders
@@ -53,6 +56,7 @@ class Absence:
         expected: brokers that should have one, by metadata.
         given: those of them of which a log dir is among the sources, and that have none all the same.
         here: a copy is here, from another broker.
+        whole: all the disks of those given are here, as far as metadata names disks, and no directory of it in any state.
     """
 
     topic: str
@@ -60,6 +64,12 @@ class Absence:
     expected: tuple[int, ...]
     given: tuple[int, ...]
     here: bool
+    whole: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """A broker that is here should have it, and nobody has: what it held is missing, nobody knows how much."""
+        return bool(self.given) and self.whole and not self.here
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +86,14 @@ def topics_section(plan: Plan, surveys: Iterable[ReplicaSurvey]) -> list[dict[st
 
     ``partitions`` is what metadata says, else the highest number seen, plus one.
     """
-    nodes = _nodes(plan.inventory)
-    return [_topic(entry, list(_absences(entry, nodes, plan.policy.selection))) for entry in _entries(plan, surveys)]
+    disks = _disks(plan.inventory)
+    return [_topic(entry, list(_absences(entry, disks, plan.policy.selection))) for entry in _entries(plan, surveys)]
 
 
 def absences(plan: Plan, surveys: Iterable[ReplicaSurvey]) -> list[Absence]:
     """Partitions that metadata knows, and of which no copy is here, or not the one that a given broker should have."""
-    nodes = _nodes(plan.inventory)
-    return [one for entry in _entries(plan, surveys) for one in _absences(entry, nodes, plan.policy.selection)]
+    disks = _disks(plan.inventory)
+    return [one for entry in _entries(plan, surveys) for one in _absences(entry, disks, plan.policy.selection)]
 
 
 def absence_hints(plan: Plan, surveys: Iterable[ReplicaSurvey]) -> Iterator[str]:
@@ -153,16 +163,19 @@ def _broker(broker: BrokerFacts, here: Mapping[int, set[str]]) -> dict[str, Any]
     }
 
 
-def _nodes(inventory: Inventory) -> dict[str | None, set[int]]:
-    """Brokers of each cluster of which a whole log dir is here."""
-    nodes: dict[str | None, set[int]] = defaultdict(set)
+_Disks = Mapping[str | None, Mapping[int, set[str | None]]]
+"""Cluster id -> broker -> directory ids of its log dirs that are here as a whole."""
+
+
+def _disks(inventory: Inventory) -> _Disks:
+    found: dict[str | None, dict[int, set[str | None]]] = defaultdict(lambda: defaultdict(set))
     for source in inventory.sources:
         covers = [cover.resolve() for cover in source.covers or (source.root,)]
         for each in source.log_dirs:
             place = (source.root / each.path).resolve()
             if each.node_id is not None and any(place.is_relative_to(cover) for cover in covers):
-                nodes[each.cluster_id].add(each.node_id)
-    return nodes
+                found[each.cluster_id][each.node_id].add(each.directory_id)
+    return found
 
 
 def _cluster_of(cluster_id: str | None, clusters: Sequence[ClusterFacts]) -> ClusterFacts | None:
@@ -216,24 +229,33 @@ def _topic(entry: _Entry, absent: Sequence[Absence]) -> dict[str, Any]:
         "size": seen.size,
         "replicas": {str(number): list(brokers) for number, brokers in facts.replicas.items()} if facts else {},
         "absent": [
-            {"partition": a.partition, "expected": list(a.expected), "given": list(a.given), "here": a.here}
+            {
+                "partition": a.partition,
+                "expected": list(a.expected),
+                "given": list(a.given),
+                "here": a.here,
+                "gone": a.gone,
+            }
             for a in absent
         ],
     }
 
 
-def _absences(entry: _Entry, nodes: Mapping[str | None, set[int]], selection: Selection) -> Iterator[Absence]:
+def _absences(entry: _Entry, disks: _Disks, selection: Selection) -> Iterator[Absence]:
     if entry.facts is None or entry.cluster is None or entry.facts.deleted:
         return
-    given = nodes.get(entry.cluster.cluster_id, set()) | nodes.get(None, set())
+    here = {**disks.get(entry.cluster.cluster_id, {}), **disks.get(None, {})}
+    known = {broker.broker_id: broker.directories for broker in entry.cluster.brokers}
     for partition, expected in sorted(entry.facts.replicas.items()):
-        if not given or not selection.wants(entry.name, partition):
+        if not here or not selection.wants(entry.name, partition):
             continue
         holders = entry.seen.holders.get(partition, set())
         # a directory whose broker is not known may be the copy of any
-        lacking = () if None in holders else tuple(sorted((set(expected) & given) - holders))
+        lacking = () if None in holders else tuple(sorted((set(expected) & set(here)) - holders))
+        whole = partition not in entry.seen.numbers
+        whole = whole and all(set(known.get(broker, ())) <= here[broker] for broker in lacking)
         if lacking or not holders:
-            yield Absence(entry.name, partition, expected, lacking, bool(holders))
+            yield Absence(entry.name, partition, expected, lacking, bool(holders), whole)
 
 
 def _names(missing: Sequence[Absence]) -> str:

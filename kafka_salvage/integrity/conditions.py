@@ -3,7 +3,8 @@
 What counts:
 
 - `LOSS` (3): an offset of the selection is lost, missing or suspect, or undecodable for another reason than a codec that
-  is not installed. A torn tail is an offset lost.
+  is not installed. A torn tail is an offset lost. So are those of a partition that a broker among the sources should have by the
+  cluster's metadata, with all its disks here, and of which there is no copy: nobody knows how many.
 - `AMBIGUOUS` (4): copies disagree and nothing decides.
 - `FAILED` (5): a segment file could not be opened at all, or a codec is not installed (install it and run again).
 - `COVERED` (6): bytes that are neither intact nor blank; output leans on leftovers; another file holds other bytes for the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kafka_salvage.integrity.clusters import absences
 from kafka_salvage.integrity.numbering import fact_findings
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Selection
@@ -44,6 +46,8 @@ def conditions_of(plan: Plan) -> list[int]:
     for partition in plan.partitions:
         if partition.selected:
             found |= _of_partition(partition, plan)
+    if any(absence.gone for absence in absences(plan, [s for p in plan.partitions for s in p.replicas])):
+        found.add(LOSS)
     if _not_opened(plan):
         found.add(FAILED)
     if any(_harmful(finding) for finding in fact_findings(plan.inventory)):

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 import kafka_salvage
+from kafka_salvage.cli.verdict import verdict
 from kafka_salvage.metadata.learning import learn
 from kafka_salvage.regions.context import SurveyOptions
 from kafka_salvage.regions.survey import survey_replica
@@ -66,13 +67,25 @@ def test_topics_are_told_from_metadata(tmp_path: Path) -> None:
 def test_what_an_assignment_promises_and_no_directory_holds_is_named(tmp_path: Path) -> None:
     document = report(lay(tmp_path))
     found = topics(document)
-    assert found["t", False]["absent"] == [{"partition": 1, "expected": [2, 1], "given": [1], "here": False}]
-    assert found["u", False]["absent"] == [{"partition": 0, "expected": [3], "given": [], "here": False}]
+    promised = {"partition": 1, "expected": [2, 1], "given": [1], "here": False, "gone": True}
+    elsewhere = {"partition": 0, "expected": [3], "given": [], "here": False, "gone": False}
+    assert found["t", False]["absent"] == [promised]
+    assert found["u", False]["absent"] == [elsewhere]
     hint = next(hint for hint in document["hints"] if "No copy of" in hint)
     assert "2 partitions" in hint
     assert "t-1, u-0" in hint
     assert "brokers 1, 2, 3" in hint
-    assert document["summary"]["exit_code"] == 0
+    assert document["summary"]["exit_code"] == 3
+    assert "no copy of 1 partition is here (t-1), and nobody knows how much" in verdict(document)[1]
+
+
+def test_what_other_brokers_or_disks_may_hold_is_no_loss(tmp_path: Path) -> None:
+    lay(tmp_path)
+    assert report(tmp_path, topic="t", partition=0)["summary"]["exit_code"] == 0
+    write.partition(tmp_path, "t-1.0123456789abcdef0123456789abcdef-stray", segment(2)[0], topic_id=write.uuid_text(1))
+    found = report(tmp_path)
+    assert found["summary"]["exit_code"] == 6
+    assert not topics(found)["t", False]["absent"][0]["gone"]
 
 
 def test_a_given_broker_that_lacks_its_copy_is_named(tmp_path: Path) -> None:
@@ -81,8 +94,8 @@ def test_a_given_broker_that_lacks_its_copy_is_named(tmp_path: Path) -> None:
     write.partition(tmp_path / "two", "t-1", segment(2)[0], topic_id=write.uuid_text(1))
     document = report(tmp_path / "one", tmp_path / "two")
     assert topics(document)["t", False]["absent"] == [
-        {"partition": 0, "expected": [1, 2], "given": [2], "here": True},
-        {"partition": 1, "expected": [2, 1], "given": [1], "here": True},
+        {"partition": 0, "expected": [1, 2], "given": [2], "here": True, "gone": False},
+        {"partition": 1, "expected": [2, 1], "given": [1], "here": True, "gone": False},
     ]
     assert any("Brokers 1, 2 should have a copy of 2 partitions" in hint for hint in document["hints"])
 
