@@ -78,9 +78,17 @@ def said(directory: Path) -> str:
     return (directory / "output").read_text(errors="replace")
 
 
-def bulk(cluster: Trio | Cluster, topic: str, partitions: int, records: int) -> None:
+def bulk(cluster: Trio | Cluster, topic: str, partitions: int, records: int, batch: int = 10_000) -> None:
     """Fills a topic with records whose content tells their place; every tenth has headers, every seventh no key."""
-    producer = Producer({"bootstrap.servers": cluster.address, "log_level": 0, "linger.ms": 10, "acks": "all"})
+    producer = Producer(
+        {
+            "bootstrap.servers": cluster.address,
+            "log_level": 0,
+            "linger.ms": 10,
+            "acks": "all",
+            "batch.num.messages": batch,
+        }
+    )
     for partition in range(partitions):
         for number in range(records):
             _, timestamp, key, value, headers = planned(topic, partition, number)

@@ -6,8 +6,10 @@ position that a group already has and that is another one stays, unless it is fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kafka_salvage.errors import DestinationError, RequestError
@@ -20,8 +22,11 @@ _ABSENT = frozenset({"GROUP_ID_NOT_FOUND"})
 _BUSY = frozenset(
     {"UNKNOWN_MEMBER_ID", "NON_EMPTY_GROUP", "REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "STALE_MEMBER_EPOCH"}
 )
-_SOME = 200
-"""Groups that are asked about at a time."""
+_PASSING = frozenset(
+    {"COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR", "_TRANSPORT", "_TIMED_OUT",
+     "_WAIT_COORD", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION"}
+)  # fmt: skip
+"""Errors that pass by themselves: a new cluster makes the topic of positions when the first group is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,36 +140,52 @@ class GroupTarget(Target):
     def _active(self, groups: list[str]) -> dict[str, str]:
         """Groups with members, each with its state."""
         found: dict[str, str] = {}
-        for at in range(0, len(groups), _SOME):
-            futures = self._admin.describe_consumer_groups(groups[at : at + _SOME], request_timeout=self._wait)
-            for group, future in futures.items():
-                told = self._answer(future, f"describing group {group}")
-                state = "UNKNOWN" if told is None else str(told.state.name)
-                if state not in _IDLE:
-                    found[group] = state.lower().replace("_", " ")
+        for group in groups:
+            told = self._asked(partial(self._described, group), f"describing group {group}")
+            state = "UNKNOWN" if told is None else str(told.state.name)
+            if state not in _IDLE:
+                found[group] = state.lower().replace("_", " ")
         return found
+
+    def _described(self, group: str) -> Any:
+        return self._admin.describe_consumer_groups([group], request_timeout=self._wait)[group]
 
     def _present(self, group: str) -> dict[tuple[str, str, int], int]:
         from confluent_kafka import ConsumerGroupTopicPartitions
 
-        asked = [ConsumerGroupTopicPartitions(group)]
-        futures = self._admin.list_consumer_group_offsets(asked, request_timeout=self._wait)
-        told = self._answer(futures[group], f"reading the positions of group {group}")
+        def ask() -> Any:
+            asked = [ConsumerGroupTopicPartitions(group)]
+            return self._admin.list_consumer_group_offsets(asked, request_timeout=self._wait)[group]
+
+        told = self._asked(ask, f"reading the positions of group {group}")
         if told is None:
             return {}
         return {(group, each.topic, each.partition): each.offset for each in told.topic_partitions if each.offset >= 0}
 
-    def _answer(self, future: Any, doing: str) -> Any:
-        """An answer; None for a group that is not there."""
-        try:
-            return future.result(self._wait + 5)
-        except self._refusal as error:
-            found: Any = error.args[0] if error.args else None
-            if found is not None and str(found.name()) in _ABSENT:
+    def _asked(self, ask: Callable[[], Any], doing: str, refused: Callable[[str], None] = lambda name: None) -> Any:
+        """An answer, asked for again while what stands against it passes; None for a group that is not there.
+
+        Args:
+            ask: gives the future of one answer.
+            doing: what is tried.
+            refused: is told the name of an error before it becomes one of ours.
+        """
+        deadline = time.monotonic() + 3 * self._wait
+        while True:
+            found: Any = None
+            try:
+                return ask().result(self._wait + 5)
+            except self._refusal as error:
+                found = error.args[0] if error.args else None
+            except TimeoutError:
+                pass
+            name = "_TIMED_OUT" if found is None else str(found.name())
+            if name in _ABSENT:
                 return None
-            raise self.failure(found, doing) from None
-        except TimeoutError:
-            raise failure("_TIMED_OUT", "", self.address, doing) from None
+            refused(name)
+            if name not in _PASSING or time.monotonic() > deadline:
+                raise failure(name, "", self.address, doing) if found is None else self.failure(found, doing)
+            time.sleep(0.5)
 
     def commit(self, shown: GroupCommit) -> GroupCommit:
         """Commits what `look` found, group by group.
@@ -190,22 +211,22 @@ class GroupTarget(Target):
         listed = [
             TopicPartition(p.new_topic or "", p.new_partition or 0, p.new_offset or 0, _metadata(p)) for p in positions
         ]
-        asked = [ConsumerGroupTopicPartitions(group, listed)]
         doing = f"committing the positions of group {group}"
-        try:
-            futures = self._admin.alter_consumer_group_offsets(asked, request_timeout=self._wait)
-            answer = futures[group].result(self._wait + 5)
-        except self._refusal as error:
-            found: Any = error.args[0] if error.args else None
-            if found is not None and str(found.name()) in _BUSY:
-                raise _active({group: "active"}) from None
-            raise self.failure(found, doing) from None
-        except TimeoutError:
-            raise failure("_TIMED_OUT", "", self.address, doing) from None
+
+        def ask() -> Any:
+            asked = [ConsumerGroupTopicPartitions(group, listed)]
+            return self._admin.alter_consumer_group_offsets(asked, request_timeout=self._wait)[group]
+
+        def refused(name: str) -> None:
+            if name in _BUSY:
+                raise _active({group: "active"})
+
+        answer = self._asked(ask, doing, refused)
+        if answer is None:
+            raise failure("GROUP_ID_NOT_FOUND", "", self.address, doing)
         for each in answer.topic_partitions:
             if each.error is not None:
-                if str(each.error.name()) in _BUSY:
-                    raise _active({group: "active"})
+                refused(str(each.error.name()))
                 raise self.failure(each.error, f"{doing} in {each.topic}-{each.partition}")
 
 
