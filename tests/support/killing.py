@@ -3,10 +3,13 @@
 Everything is imported and compiled once; each run is a fork of this process, so that kills fall into the work.
 
     python -m tests.support.killing VERB FOLDER KILLS SEED PATH...
+
+VERB is check, salvage, or salvage:FORMAT,FORMAT...
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -24,10 +27,15 @@ ENOUGH = 20
 """Runs after which a command must have ended."""
 
 
-def tree(out: Path) -> dict[str, bytes]:
-    """Every file but the one that differs from run to run."""
+def tree(out: Path) -> dict[str, str]:
+    """Every file but the one that differs from run to run, with its hash."""
     files = sorted(path for path in out.rglob("*") if path.is_file() and path.name != "run.json")
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+    return {path.relative_to(out).as_posix(): _sum(path) for path in files}
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forked(words: Sequence[str], folder: Path, kill_after: float | None) -> int | None:
@@ -50,7 +58,8 @@ class Case:
     """A verb over sources, and what it makes."""
 
     def __init__(self, verb: str, paths: Sequence[str], folder: Path) -> None:
-        self._verb = verb
+        self._verb, _, formats = verb.partition(":")
+        self._formats = formats.split(",") if formats else ["segments", "jsonl"]
         self._paths = list(paths)
         self.folder = folder
         self.out = folder / "out"
@@ -60,7 +69,7 @@ class Case:
         made = [self._verb, *self._paths, "-q", *(["--resume"] if resume else [])]
         if self._verb == "check":
             return [*made, "--deep", "--state", f"{self.folder}/state", "--json", f"{self.out}/report.json"]
-        return [*made, "--out", str(self.out), "--format", "segments", "--format", "jsonl"]
+        return [*made, "--out", str(self.out), *(word for each in self._formats for word in ("--format", each))]
 
     def clear(self) -> None:
         """Back to the beginning."""
