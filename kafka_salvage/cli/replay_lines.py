@@ -102,7 +102,9 @@ def _left_out(plan: ReplayPlan) -> Iterator[str]:
     timeless = sum(part.without_timestamp for part in plan.partitions)
     zero = sum(part.at_epoch for part in plan.partitions)
     chosen = plan.choices.missing_timestamp
-    fate = "need --missing-timestamp now, or --missing-timestamp MS" if chosen is None else f"get {chosen}"
+    fate = "need --missing-timestamp now, or --missing-timestamp MS"
+    if chosen is not None:
+        fate = "get the moment of the first run" if chosen == "now" else f"get {chosen}"
     if timeless:
         yield f"Without a timestamp: {plural(timeless, 'record')}; they {fate}."
     if zero:

@@ -62,24 +62,30 @@ def plan_supply(plan: Plan, document: Mapping[str, Any], choices: ReplayChoices,
         else:
             left[line.kind] += 1
     internal = sum(1 for p in plan.partitions if p.topic in INTERNAL_TOPICS and p.steps)
-    return Supply(source, document, tuple(lines), tuple(_notes(left, internal)))
+    return Supply(source, document, tuple(lines), tuple(notes_of(left, internal)))
 
 
 def _line(line: Line, plan: Plan, limits: Limits, branch: str | None) -> SupplyLine:
     return SupplyLine(shown(line.topic), line.partition, branch, lambda: line_pieces(line, plan, limits))
 
 
-def _notes(left: Mapping[str, int], internal: int) -> Iterator[str]:
-    if left.get(DIVERGENT):
+def notes_of(left: Mapping[str, int], internal: int) -> Iterator[str]:
+    """What is not sent besides records: lines left out by kind, and partitions of Kafka's own topics."""
+    branches = left.get(DIVERGENT, 0)
+    if branches:
         yield (
-            f"{left[DIVERGENT]} losing branch{'' if left[DIVERGENT] == 1 else 'es'} of partitions "
+            f"not sent: {branches} losing branch{'' if branches == 1 else 'es'} of partitions "
             "(--include divergent sends each to a topic of its own)"
         )
-    others = sum(left.values()) - left.get(DIVERGENT, 0)
+    others = sum(left.values()) - branches
     if others:
-        yield f"{others} older or deleted incarnation{'' if others == 1 else 's'} of partitions: replay its directory by itself"
+        one = others == 1
+        yield (
+            f"not sent: {others} older or deleted incarnation{'' if one else 's'} of partitions; "
+            f"replay {'its directory by itself' if one else 'their directories by themselves'}"
+        )
     if internal:
         yield (
-            f"{internal} partition{'' if internal == 1 else 's'} of Kafka's own topics: a cluster writes those itself "
-            "(groups and their positions: see the command groups)"
+            f"not sent: {internal} partition{'' if internal == 1 else 's'} of Kafka's own topics, which a cluster writes "
+            "itself (positions of groups: --groups)"
         )

@@ -86,6 +86,7 @@ def _measured(supply: Supply, line: SupplyLine, choices: ReplayChoices, progress
             if count:
                 made.left[str(TRANSACTION_CODES[code])] += count
         made.add(piece.table if inside.all() else piece.table.take(inside))
+        progress.advance(int(len(piece.table) * supply.bytes_per_record), f"{line.topic}-{line.partition}")
         progress.found(records=len(piece.table))
     return PartitionReplay(
         topic=line.topic,
@@ -135,7 +136,7 @@ def plan_of(supply: Supply, choices: ReplayChoices, *, jobs: int, progress: Prog
         SourceError: bytes cannot be read again.
     """
     _refuse_names(supply, choices)
-    progress.stage("plan the replay", 0)
+    progress.stage("plan the replay", supply.size)
     with ThreadPoolExecutor(jobs, thread_name_prefix="plan") as pool:
         partitions = list(pool.map(lambda line: _measured(supply, line, choices, progress), supply.lines))
     partitions.sort(key=lambda p: (p.new_topic, p.partition))

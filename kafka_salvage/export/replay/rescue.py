@@ -21,6 +21,7 @@ from kafka_salvage.export.destination import MANIFEST, REPORT
 from kafka_salvage.export.lines import DIVERGENT, MAIN
 from kafka_salvage.export.places import INTERNAL_TOPICS
 from kafka_salvage.export.replay.choices import ReplayChoices
+from kafka_salvage.export.replay.from_plan import notes_of
 from kafka_salvage.export.replay.record_files import read_records
 from kafka_salvage.export.replay.segment_files import SegmentLine
 from kafka_salvage.export.replay.supply import LOST, Piece, Supply, SupplyLine
@@ -94,7 +95,7 @@ class Rescue:
             RequestError: no format of a line tells all that is needed, or the filters select nothing.
             SourceError: a file cannot be read.
         """
-        lines, formats, notes = [], Counter[str](), Counter[str]()
+        lines, formats, notes, internal = [], Counter[str](), Counter[str](), 0
         try:
             entries = [_Entry(each, self._out) for each in self._manifest["partitions"]]
             for entry in entries:
@@ -106,6 +107,8 @@ class Rescue:
                     formats[format_] += 1
                     if line is not None:
                         lines.append(line)
+                elif kind == "internal":
+                    internal += 1
                 else:
                     notes[kind] += 1
         except (KeyError, TypeError, ValueError) as error:
@@ -115,7 +118,7 @@ class Rescue:
                 "nothing in the rescue matches", advice="Run replay without --topic, --topic-regex and --partition."
             )
         read = ", ".join(name for name in sorted(formats) if name)
-        return Supply(f"rescue {self._out} ({read})", self._report, tuple(lines), tuple(_notes(notes)))
+        return Supply(f"rescue {self._out} ({read})", self._report, tuple(lines), tuple(notes_of(notes, internal)))
 
     def _line(self, entry: _Entry, choices: ReplayChoices, selection: Selection) -> tuple[str, SupplyLine | None]:
         outputs = entry.outputs
@@ -249,16 +252,6 @@ class _Bounds:
 
 def _segment_records(outputs: Document) -> int:
     return sum(int(outputs[name]["records"]) for name in SEGMENTS if name in outputs)
-
-
-def _notes(left: Mapping[str, int]) -> Iterator[str]:
-    if left.get(DIVERGENT):
-        yield f"{left[DIVERGENT]} losing branches of partitions (--include divergent sends each to a topic of its own)"
-    if left.get("internal"):
-        yield f"{left['internal']} partitions of Kafka's own topics: a cluster writes those itself"
-    others = sum(left.values()) - left.get(DIVERGENT, 0) - left.get("internal", 0)
-    if others:
-        yield f"{others} older or deleted incarnations of partitions: replay their directories by themselves"
 
 
 def _document(path: Path, schema: str) -> Document:

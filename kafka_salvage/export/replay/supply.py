@@ -73,6 +73,18 @@ class Supply:
         """Of the report."""
         return int(self.document["summary"]["exit_code"])
 
+    @property
+    def size(self) -> int:
+        """Bytes of batches that are there, about."""
+        told = self.document["summary"]["bytes"]
+        return int(told["intact"]) + int(told["repaired"])
+
+    @property
+    def bytes_per_record(self) -> float:
+        """Of these, about."""
+        records = sum(int(p["records"]["data"]) for p in self.document["partitions"])
+        return self.size / max(1, records)
+
     def partition(self, topic: str, number: int) -> Mapping[str, Any] | None:
         """What the report says of a partition; of several incarnations the living one."""
         found = [p for p in self.document["partitions"] if p["topic"] == topic and p["partition"] == number]
