@@ -1,11 +1,13 @@
-"""The demonstration's recipe makes the damage that it tells of."""
+"""The demonstration's recipes make the damage that they tell of."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import kafka_salvage
 from tests.support.cut import CLEAN
-from tests.support.demo import RECIPE, assemble, read_recipe
+from tests.support.cut_copies import COPIES
+from tests.support.demo import RECIPE, assemble, assemble_copies, read_recipe
 from tests.support.surveys import headers
 
 
@@ -32,3 +34,21 @@ def test_partitions_without_edits_are_copied_as_they_are(tmp_path: Path) -> None
     for partition in whole:
         for path in (CLEAN / partition.origin).iterdir():
             assert (tmp_path / "broker" / partition.name / path.name).read_bytes() == path.read_bytes()
+
+
+def test_three_copies_lose_only_what_none_of_them_has(tmp_path: Path) -> None:
+    homes = assemble_copies(tmp_path)
+    assert [home.name for home in homes] == ["broker-1", "broker-2", "broker-3"]
+    clean = headers((COPIES / "cluster" / "broker-2" / "orders-0" / f"{1016:020d}.log").read_bytes())[0]
+    zeroed = [row for row in clean if row["start"] < 28_672 and row["stop"] > 20_480]
+    document = kafka_salvage.check(homes).to_dict()
+    lost = {
+        (partition["topic"], span["start"], span["stop"])
+        for partition in document["partitions"]
+        for span in partition["offsets"]
+        if span["status"] not in ("recovered", "repaired")
+    }
+    assert lost == {("orders", zeroed[0]["first"], zeroed[-1]["last"] + 1)}
+    givers = {span["source"] for p in document["partitions"] for span in p["offsets"] if "source" in span}
+    assert givers == {"broker-1", "broker-2"}
+    assert any("broker-3 alone would have lost" in hint for hint in document["hints"])

@@ -1,4 +1,4 @@
-"""The demonstration: a damaged log directory, assembled from the clean fixtures by a recipe, checked and salvaged.
+"""The demonstration: a damaged log directory, and three damaged copies of one cluster, assembled from the fixtures by recipes.
 
 `python -m tests.support.demo` (`make demo`) writes only below `demo/` of the checkout.
 """
@@ -21,6 +21,7 @@ from tests.support.damage import damage
 from tests.support.surveys import headers
 
 RECIPE = ROOT / "fixtures" / "demo.txt"
+COPIES = ROOT / "fixtures" / "demo-copies.txt"
 LOSS = 3
 
 
@@ -106,41 +107,76 @@ def assemble(target: Path, recipe: str | None = None) -> None:
                 (directory / old).unlink()
 
 
+def assemble_copies(target: Path) -> list[Path]:
+    """Writes the damaged log directories of several brokers; returns them in order.
+
+    Args:
+        target: directory to make them in.
+    """
+    homes = []
+    for section in COPIES.read_text().split("\nbroker ")[1:]:
+        name, _, recipe = section.partition("\n")
+        assemble(target / name, recipe)
+        homes.append(target / name)
+    return homes
+
+
 def run(*arguments: str) -> int:
     """Runs the command as a person would; its output goes where ours goes."""
     print(f"\n$ kafka-salvage {' '.join(arguments)}", flush=True)  # noqa: T201
     return subprocess.run([sys.executable, "-m", "kafka_salvage", *arguments], check=False).returncode
 
 
-def main() -> int:
-    """Assembles, checks, salvages, and shows where everything is; 0 when all went as it should."""
-    base = Path("demo")
-    shutil.rmtree(ROOT / base, ignore_errors=True)
+def one_broker(base: Path) -> list[int]:
+    """Checks and salvages one damaged log directory, and shows what came out; the exit codes."""
     assemble(ROOT / base / "broker-1")
     checked = run("check", f"{base}/broker-1")
-    salvaged = run(
-        "salvage",
-        f"{base}/broker-1",
-        "--out",
-        f"{base}/rescued",
-        "--format",
-        "segments",
-        "--format",
-        "jsonl",
-        "--force",
-    )
+    formats = ("--format", "segments", "--format", "jsonl", "--force")
+    salvaged = run("salvage", f"{base}/broker-1", "--out", f"{base}/rescued", *formats)
     rescued = ROOT / base / "rescued"
     lines = ["", f"check ended with {checked}, salvage with {salvaged} ({LOSS} = some offsets are lost for good)."]
     if salvaged == LOSS:
-        partitions = json.loads((rescued / "report.json").read_text())["partitions"]
-        lines.append(f"Records rescued: {sum(each['records']['data'] for each in partitions):,}.")
-        lines += [f"  {path.relative_to(ROOT)}" for path in sorted(rescued.rglob("jsonl/*/*.jsonl"))]
+        lines += where_records_are(rescued)
         first = rescued / "jsonl" / "mixed-gzip" / "0.jsonl"
         lines += ["", f"$ head -n 3 {first.relative_to(ROOT)} | cut -c 1-160"]
         with first.open() as stream:
             lines += [line[:160].rstrip("\n") for line in itertools.islice(stream, 3)]
     print("\n".join(lines))  # noqa: T201
-    return 0 if checked == salvaged == LOSS else 1
+    return [checked, salvaged]
+
+
+def three_copies(base: Path) -> int:
+    """Salvages three damaged copies of the same partitions together, and shows which gave what; the exit code."""
+    homes = assemble_copies(ROOT / base / "three")
+    print("\nThree copies of two partitions: one cut short by a restart, one with bad sectors, one behind.")  # noqa: T201
+    paths = [str(home.relative_to(ROOT)) for home in homes]
+    code = run("salvage", *paths, "--out", f"{base}/merged", "--format", "segments", "--format", "jsonl", "--force")
+    merged = ROOT / base / "merged"
+    lines = [""]
+    if code == LOSS:
+        for partition in json.loads((merged / "report.json").read_text())["partitions"]:
+            lines.append(f"{partition['topic']}-{partition['partition']}, offset by offset:")
+            for span in partition["offsets"]:
+                where = f"from {span['source']}" if "source" in span else "on no copy"
+                lines.append(f"  {span['start']:>5,} to {span['stop'] - 1:>5,}  {span['status']:<9}  {where}")
+        lines += where_records_are(merged)
+    print("\n".join(lines))  # noqa: T201
+    return code
+
+
+def where_records_are(out: Path) -> list[str]:
+    """How many records a salvage wrote, and the files that hold them."""
+    partitions = json.loads((out / "report.json").read_text())["partitions"]
+    lines = [f"Records rescued: {sum(each['records']['data'] for each in partitions):,}."]
+    return lines + [f"  {path.relative_to(ROOT)}" for path in sorted(out.rglob("jsonl/*/*.jsonl"))]
+
+
+def main() -> int:
+    """Assembles, checks, salvages, and shows where everything is; 0 when all went as it should."""
+    base = Path("demo")
+    shutil.rmtree(ROOT / base, ignore_errors=True)
+    codes = [*one_broker(base), three_copies(base)]
+    return 0 if set(codes) == {LOSS} else 1
 
 
 if __name__ == "__main__":
