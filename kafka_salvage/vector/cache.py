@@ -22,6 +22,9 @@ from typing import Any, TypeVar, cast
 import llvmlite
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.runtime.nrt import rtsys
+
+from kafka_salvage.vector.compiling import PIPELINES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,8 +106,11 @@ class _KernelCache(FunctionCache):
     _impl_class = _Impl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # Numba would first load all that it can compile, which takes a third of the time to a process's first batch. Kernels
+        # take and give integers only: of all that, their wrappers name nothing but functions of the runtime.
         with contextlib.suppress(Exception):  # a torn or foreign file in the cache is a miss
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -112,11 +118,15 @@ class _KernelCache(FunctionCache):
             super().save_overload(sig, data)
 
 
+def _pipeline(which: int) -> dict[str, Any]:
+    return {} if PIPELINES is None else {"pipeline_class": PIPELINES[which]}
+
+
 def kernel(function: F) -> F:
     """A kernel that Python calls: releases the GIL, compiled once for its first types, cached on disk."""
     if not COMPILED:
         return function
-    made: Any = _njit(nogil=True, boundscheck=False, error_model="numpy")(function)
+    made: Any = _njit(nogil=True, boundscheck=False, error_model="numpy", **_pipeline(0))(function)
     if cache_directory() is not None:
         with contextlib.suppress(Exception):  # numba's internals moved: no cache, nothing worse
             made._cache = _KernelCache(made.py_func)
@@ -127,11 +137,11 @@ def inner(function: F) -> F:
     """A function that only kernels call: inlined by force, no wrapper (calling it from compiled Python would crash)."""
     if not COMPILED:
         return function
-    return cast(F, _njit(forceinline=True, **_BARE)(function))
+    return cast(F, _njit(forceinline=True, **_BARE, **_pipeline(1))(function))
 
 
 def outlined(function: F) -> F:
     """A function that only kernels call and that is large or rare: no wrapper, never forced inline."""
     if not COMPILED:
         return function
-    return cast(F, _njit(**_BARE)(function))
+    return cast(F, _njit(**_BARE, **_pipeline(1))(function))
