@@ -123,7 +123,7 @@ def _run_wide(
     taken = 0
     fifth, sixth = _PRODUCER if kind & TRANSACTIONAL else (0, 0)
     mask = simd.octet(0, _SAME[1], _SAME[2], _SAME[3], _SAME[4], fifth, sixth, _SAME[7])
-    before = simd.octet(0, 0, 0, 0, 0, 0, 0, 0)  # like no batch: magic 0
+    before, compared = simd.octet(0, 0, 0, 0, 0, 0, 0, 0), False  # no header may be held to one that was not looked at
     lows, highs = simd.pair(low, low), simd.pair(high, high)
     while True:
         due = note_at(away, marks)
@@ -134,10 +134,10 @@ def _run_wide(
                 break
             this, count = simd.load_left(header, HEADER), load_be32(header + 57)
             follows = load_be64(header) == following and load_be32(header + 23) == count - 1
-            if simd.differs(this, before, mask) != 0 or not follows or following + count > limit:
+            if not compared or simd.differs(this, before, mask) != 0 or not follows or following + count > limit:
                 if not _alike_apart(header, following, limit, kind, epoch, producer, producer_epoch):
                     break
-                before = this
+                before, compared = this, True
             if castagnoli_of(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
                 break
             times = simd.load_swapped(header + 27)
