@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kafka_salvage import __version__
 from kafka_salvage.cli import following, hexview
@@ -27,10 +27,15 @@ from kafka_salvage.export.receipt import Receipt
 from kafka_salvage.integrity.placing import write_text
 from kafka_salvage.integrity.report import IntegrityReport
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 Document = dict[str, Any]
 
 SCRIPTS = ("words.js", "bars.js", "zoom.js", "table.js", "rows.js", "page.js")
 HEADS_PER_SEGMENT = 12
+FLAG = 32
+"""Words with hyphens that are shorter are not broken."""
 
 _STATUS_MEANINGS = {
     "recovered": "comes out, unchanged",
@@ -121,7 +126,7 @@ def rendered(page: Page, bounds: Bounds) -> str:
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-    environment.filters.update(number=number, size=size, visible=safe)
+    environment.filters.update(number=number, size=size, visible=safe, flags=_flags)
     script = '(() => {\n"use strict";\n' + "\n".join(map(_asset, SCRIPTS)) + "})();\n"
     style = _asset("page.css")
     return environment.get_template("page.html").render(
@@ -238,6 +243,17 @@ def _given(account: IntegrityReport) -> dict[tuple[int, str, str], list[tuple[in
             else:
                 ranges.append((step.offsets.start, step.offsets.stop))
     return found
+
+
+def _flags(text: str) -> Markup:
+    """Text in which flags and their values are not broken at their hyphens."""
+    from markupsafe import Markup, escape
+
+    words = (
+        Markup('<span class="flag">{}</span>').format(word) if "-" in word and len(word) < FLAG else escape(word)
+        for word in text.split(" ")
+    )
+    return Markup(" ").join(words)
 
 
 def _asset(name: str) -> str:

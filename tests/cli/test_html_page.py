@@ -108,7 +108,7 @@ def test_plain_html_says_what_the_terminal_says(scene: tuple[list[str], Path, di
     reading = Reading(page.read_text())
     sentence = next(attrs["data-sentence"] for tag, attrs in reading.tags if tag == "h1")
     assert sentence == lines[0]
-    said = " ".join(text for tag, text in reading.texts if tag not in ("script", "style"))
+    said = " ".join("".join(text for tag, text in reading.texts if tag not in ("script", "style")).split())
     assert lines[1] in said
     assert lines[-1].removeprefix("Next: ") in said
     counts = {

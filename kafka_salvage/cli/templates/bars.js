@@ -120,6 +120,10 @@ const isCalm = (word) => Boolean(CALM[word]);
 function sumsBar(sums, set, height, label) {
   const pieces = new Pieces(set.classes, set.thin);
   const total = sum(sums);
-  pieces.share(0, total, set.order.map((place) => Number(sums[place])), 0);
+  let at = 0;
+  sums.forEach((count, place) => {
+    pieces.add(at, at + Number(count), set.of[place], place);
+    at += Number(count);
+  });
   return bar(pieces, total, height, label);
 }
