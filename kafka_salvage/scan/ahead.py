@@ -17,6 +17,7 @@ from kafka_salvage.scan.parts import Parts
 from kafka_salvage.scan.resync import Sanity, find_candidates
 from kafka_salvage.scan.running import RangeCrc
 from kafka_salvage.scan.walk import Fold, WalkBlock, walk_folded
+from kafka_salvage.source.files import FileSource
 from kafka_salvage.source.source import Source
 
 PART = 32 << 20
@@ -97,6 +98,10 @@ class Ahead:
         self._parts.close()
 
     def _walked(self, position: int, until: int, alone: bool, notes: Notes | None) -> Iterator[WalkBlock]:
+        if isinstance(self._source, FileSource):  # the part behind is fetched while this one is computed
+            first = position // self._part * self._part
+            self._source.expect(first, first + self._part)
+            self._source.expect(first + self._part, first + 2 * self._part)
         marks, over = self._marks[self._range(position, until)], None if self._source.unreadable else self._over
         return walk_folded(self._source, position, Fold(marks, alone, until, notes, over))
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from kafka_salvage.ranges import ByteRange
 from kafka_salvage.source.gaps import Gaps
+from kafka_salvage.source.paging import Paging
 from kafka_salvage.source.refusals import refused, refused_kind
 from kafka_salvage.source.source import U8
 
@@ -87,6 +88,7 @@ class FileSource:
         self._name = name or os.fspath(path)
         self._descriptor, self._size = _open_regular(self._path, self._name)
         self._gaps = Gaps()
+        self._paging = Paging(self._descriptor)
 
     def __repr__(self) -> str:
         return f"FileSource({self._name!r}, {self._size} bytes)"
@@ -117,6 +119,11 @@ class FileSource:
         Whoever reads through it must come back to `read_into` when a read fails.
         """
         return self._descriptor
+
+    def expect(self, start: int, stop: int) -> None:
+        """Says that ``[start, stop)`` is read soon: what is not in memory is fetched meanwhile (see `paging`)."""
+        if self._descriptor >= 0:
+            self._paging.expect(start, min(stop, self._size))
 
     def data_ranges(self, start: int = 0, stop: int | None = None) -> Iterator[ByteRange]:
         """The parts of ``[start, stop)`` that the file system stores; the rest are holes, which read as zeros.
@@ -168,6 +175,7 @@ class FileSource:
         """Gives back the descriptor."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            self._paging.leave()
             os.close(descriptor)
 
     def __enter__(self) -> FileSource:
