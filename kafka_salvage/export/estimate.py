@@ -26,9 +26,11 @@ PER_KEY = 24
 """Bytes of temporary files for each record, at most, while the latest of each key are looked for."""
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
-_TRIAL = 4 << 20
-_WEIGHT = {"segments": 1.2, "jsonl": 4.0, "parquet": 3.0, "arrow": 3.0}
-"""How many times as long as hashing and writing its bytes a format takes, roughly."""
+_TRIAL = 16 << 20
+_WORK = {"segments": 1.7, "jsonl": 5.5, "parquet": 5.0, "arrow": 5.0}
+"""How many times as long as hashing a byte of evidence the work on it takes, roughly."""
+_OUTPUT = {"segments": 1.0, "jsonl": 3.3, "parquet": 1.0, "arrow": 2.0}
+"""Bytes that a byte of evidence becomes, roughly."""
 
 
 def _records(step: Step) -> int:
@@ -102,18 +104,22 @@ def outlook(inventory: Inventory, options: ExportOptions, stage: Stage) -> list[
         stage: where the trial is written, and removed.
     """
     total = sum(segment.file.size for replica in inventory.replicas for segment in replica.segments)
-    weight = sum(_WEIGHT.get(name, 1.0) for name in options.formats)
-    return [Ahead("check", total), Ahead("write", total, weight * _trial(stage) / options.jobs)]
+    hashed, kept = _trial(stage)
+    work = sum(_WORK.get(name, 1.7) for name in options.formats) * hashed / max(1, options.jobs)
+    disk = sum(_OUTPUT.get(name, 1.0) for name in options.formats) * kept
+    return [Ahead("check", total), Ahead("write", total, max(work, disk))]
 
 
-def _trial(stage: Stage) -> float:
-    """Seconds that hashing and writing a byte took just now."""
+def _trial(stage: Stage) -> tuple[float, float]:
+    """Seconds that hashing a byte took just now, and bringing it to the disk."""
     data, place = bytes(_TRIAL), stage.staging / "trial"
     begun = time.perf_counter()
     hashlib.sha256(data)
-    with suppress(OSError):
-        place.write_bytes(data)
-    spent = time.perf_counter() - begun
+    hashed = time.perf_counter()
+    with suppress(OSError), place.open("wb", buffering=0) as file:
+        file.write(data)
+        os.fsync(file.fileno())
+    kept = time.perf_counter()
     with suppress(OSError):
         place.unlink()
-    return spent / _TRIAL
+    return (hashed - begun) / _TRIAL, (kept - hashed) / _TRIAL
