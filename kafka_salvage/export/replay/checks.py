@@ -18,6 +18,7 @@ from kafka_salvage.export.replay.target import Description
 
 _DEFAULTS = {
     "max.message.bytes": "message.max.bytes",
+    "segment.bytes": "log.segment.bytes",
     "message.timestamp.type": "log.message.timestamp.type",
     "message.timestamp.before.max.ms": "log.message.timestamp.before.max.ms",
     "message.timestamp.after.max.ms": "log.message.timestamp.after.max.ms",
@@ -178,15 +179,17 @@ class _TopicChecks:
             )
 
     def _sizes(self) -> Iterator[Check]:
-        limit = self._number("max.message.bytes")
         largest = max((p.largest for p in self._partitions), default=0)
-        if limit is not None and largest > limit:
+        for name in ("max.message.bytes", "segment.bytes"):
+            limit = self._number(name)
+            if limit is None or largest <= limit:
+                continue
             packed = self._plan.choices.compression not in (None, "none")
             yield self._check(
                 Severity.WARNING if packed else Severity.PROBLEM,
-                f"max.message.bytes is {limit:,}, and the largest record takes up to {largest:,} bytes"
+                f"{name} is {limit:,}, and the largest record takes up to {largest:,} bytes"
                 + (" before it is compressed" if packed else ""),
-                self._alter(f"max.message.bytes={largest + 1024}"),
+                self._alter(f"{name}={largest + 1024}"),
             )
 
     def _timestamps(self) -> Iterator[Check]:

@@ -214,7 +214,8 @@ class Execution:
                 failed = [f.exception() for f in futures if f.done() and not f.cancelled() and f.exception()]
                 if failed:
                     self._give_up(futures)
-                    raise failed[0] or KeyboardInterrupt
+                    telling = [error for error in failed if not isinstance(error, KeyboardInterrupt)]
+                    raise (telling or failed)[0] or KeyboardInterrupt
             except BaseException:
                 self._give_up(futures)
                 raise
@@ -236,6 +237,7 @@ class Execution:
         options = CourseOptions(
             chunk_records=self._choices.chunk_records,
             chunk_bytes=self._choices.chunk_bytes,
+            step_bytes=1 << 62 if self._choices.rate is None else max(1, int(self._choices.rate / self._choices.jobs)),
             append=self._choices.append,
             tolerance=Tolerance(
                 timestamps=(configs or {}).get("message.timestamp.type") == "LogAppendTime",
@@ -298,7 +300,8 @@ def producer_settings(
     part: PartitionReplay, choices: ReplayChoices, configs: Mapping[str, str] | None
 ) -> dict[str, object]:
     """Settings of the producer for a partition: its batches fit what the topic takes."""
-    limit = int((configs or {}).get("max.message.bytes") or 0) or BATCH + 2 * _SMALLEST
+    told = [int((configs or {}).get(name) or 0) for name in ("max.message.bytes", "segment.bytes")]
+    limit = min((size for size in told if size > 0), default=BATCH + 2 * _SMALLEST)
     batch = max(_SMALLEST, min(choices.batch_size or BATCH, limit - _SMALLEST))
     more: dict[str, object] = {
         "batch.size": batch,

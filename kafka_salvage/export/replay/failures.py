@@ -77,6 +77,11 @@ _WORDS: dict[str, _Words] = {
         (),
         "Raise max.message.bytes of the topic with kafka-configs. " + _AGAIN,
     ),
+    "RECORD_LIST_TOO_LARGE": (
+        "{doing}: a batch is larger than the topic's segment.bytes",
+        (),
+        "Give a smaller --batch-size, or raise segment.bytes of the topic with kafka-configs. " + _AGAIN,
+    ),
     "INVALID_TIMESTAMP": (
         "{doing}: the broker refuses the timestamp of a record",
         ("the topic's message.timestamp.before.max.ms or after.max.ms is too narrow",),
