@@ -43,6 +43,11 @@ class Tier:
     segments: tuple[SegmentSurvey, ...]
     rank: int = 0
 
+    @property
+    def swapped(self) -> bool:
+        """Whether these were about to replace others: `.swap` files."""
+        return self.state is State.LEFTOVER and all(s.segment.suffix is Suffix.SWAP for s in self.segments)
+
     def pieces(self, compaction: Compaction) -> list[Piece]:
         """Their believed batches."""
         return [piece for s in self.segments for piece in pieces_of(self.survey, s, compaction.compacted)]

@@ -200,9 +200,17 @@ def _lacking(work: Work, tier: Tier) -> list[tuple[int, int]]:
     lowest = min(int(s.runs.first_offset.min()) for s in tier.segments if len(s.runs))
     if lowest < first and tier.state is State.DELETED_SEGMENT:
         work.floor = lowest if work.floor is None else min(lowest, work.floor)
-    if holes and holes[-1][1] == end:
-        return [*holes[:-1], (holes[-1][0], UNBOUNDED)]
-    return [*holes, (end, UNBOUNDED)]
+    holes = [*holes[:-1], (holes[-1][0], UNBOUNDED)] if holes and holes[-1][1] == end else [*holes, (end, UNBOUNDED)]
+    if tier.swapped and all(survey.log_start is None for survey in work.copies):
+        return _below(first, holes)  # a broker that starts gives it its name; nothing was removed by retention
+    return holes
+
+
+def _below(first: int, holes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges, with all that lies below an offset."""
+    if holes[0][0] <= first:
+        return [(-UNBOUNDED, holes[0][1]), *holes[1:]]
+    return [(-UNBOUNDED, first), *holes]
 
 
 def _fitting(work: Work, offered: Sequence[Piece], allowed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

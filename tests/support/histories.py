@@ -152,21 +152,7 @@ class History:
         """Compacts the head of one replica: the last record of each key in it stays, batches keep their offsets."""
         log = self.copies[copy]
         dirty = int((len(log.batches) - 1) * share)
-        head = log.batches[:dirty]
-        latest = {record.key: record.offset for batch in head for record in batch.records}
-        kept: list[Batch] = []
-        for place, batch in enumerate(head):
-            records = tuple(r for r in batch.records if latest[r.key] == r.offset)
-            if records or place == len(head) - 1:
-                data = v2_batch(
-                    batch.base,
-                    records,
-                    epoch=batch.epoch,
-                    last_offset_delta=batch.last - batch.base,
-                    base_timestamp=batch.records[0].timestamp if batch.records else EPOCH_MS,
-                )
-                kept.append(batch if records == batch.records else replace(batch, data=data, records=records))
-        log.batches = [*kept, *log.batches[dirty:]]
+        log.batches = [*thinned(log.batches[:dirty]), *log.batches[dirty:]]
 
     def write(self, root: Path, *, checkpoints: bool = True) -> list[Path]:
         """One log directory per broker; each rolls its segments at places of its own."""
@@ -188,6 +174,24 @@ class History:
                     (home / "cleaner-offset-checkpoint").write_text(f"0\n1\n{TOPIC} 0 0\n")
             made.append(home)
         return made
+
+
+def thinned(head: Sequence[Batch]) -> list[Batch]:
+    """What the cleaner leaves of some batches; the last one stays, even if it is empty."""
+    latest = {record.key: record.offset for batch in head for record in batch.records}
+    kept: list[Batch] = []
+    for place, batch in enumerate(head):
+        records = tuple(r for r in batch.records if latest[r.key] == r.offset)
+        if records or place == len(head) - 1:
+            data = v2_batch(
+                batch.base,
+                records,
+                epoch=batch.epoch,
+                last_offset_delta=batch.last - batch.base,
+                base_timestamp=batch.records[0].timestamp if batch.records else EPOCH_MS,
+            )
+            kept.append(batch if records == batch.records else replace(batch, data=data, records=records))
+    return kept
 
 
 def segments_of(batches: Sequence[Batch], most: int) -> list[tuple[int, list[Batch]]]:
