@@ -134,7 +134,7 @@ def _is_batch(descriptor: int, away: int, position: int, filled: int, end: int, 
 
 @outlined
 def _harbours(
-    descriptor: int, state: int, size: int, limits: tuple[int, int, int], others: tuple[int, int], scratch: int
+    descriptor: int, state: int, size: int, end: int, base: int, cap: int, zero: int, one: int, scratch: int
 ) -> bool:
     """Whether a batch begins inside the damaged one, or it may end where what looks like one begins; True in doubt.
 
@@ -142,11 +142,13 @@ def _harbours(
         descriptor: of the file.
         state: of the walk.
         size: of the damaged batch.
-        limits: end of the file, lowest offset, largest batch.
-        others: where it would end by its own sizes if it were a message of magic 0, or 1.
+        end: of the file.
+        base: lowest sane offset.
+        cap: largest sane batch.
+        zero: where it would end by its own sizes if it were a message of magic 0.
+        one: the same for magic 1.
         scratch: a little memory.
     """
-    end, base, cap = limits
     position, filled, stored = load_i64(state + _POSITION), load_i64(state + _FILLED), load_i64(state + _STORED)
     away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
     header, start, stop = away + position, position + 1, position + size
@@ -162,7 +164,7 @@ def _harbours(
                 reach = place - position
                 claim = load_be32(away + place + 8) + OVERHEAD
                 left -= reach + (claim if place + claim <= filled else HEADER)
-                if left < 0 or reach == others[0] or reach == others[1]:
+                if left < 0 or reach in (zero, one):
                     return True
                 if _is_batch(descriptor, away, place, filled, end, scratch):
                     return True
@@ -227,7 +229,7 @@ def _could_be_v2(header: int) -> bool:
 
 @outlined
 def _ends_elsewhere(
-    descriptor: int, header: int, size: int, state: int, end: int, others: tuple[int, int], scratch: int
+    descriptor: int, header: int, size: int, state: int, end: int, zero: int, one: int, scratch: int
 ) -> bool:
     """Whether the batch may truly end at one of the next batches, or be of another magic; True in doubt."""
     position, start, filled = load_i64(state + _POSITION), load_i64(state + _FROM), load_i64(state + _FILLED)
@@ -237,7 +239,7 @@ def _ends_elsewhere(
     place = position + size
     for member in range(MEMBERS):
         reach = place - position
-        if reach == others[0] or reach == others[1]:
+        if reach in (zero, one):
             return True
         if member == MEMBERS - 1 or end - place < HEADER:
             break
@@ -260,7 +262,7 @@ def _ends_elsewhere(
             return True
         place += length
     # unknown: it lies behind what is in memory, perhaps not behind the last end
-    if (others[0] < -1 and position - others[0] <= place) or (others[1] < -1 and position - others[1] <= place):
+    if (zero < -1 and position - zero <= place) or (one < -1 and position - one <= place):
         return True
     return magic != 2 and place - position >= HEADER and _could_be_v2(header)
 
@@ -272,12 +274,13 @@ def _tells(
     behind: int,
     size: int,
     state: int,
-    limits: tuple[int, int, int],
+    end: int,
+    base: int,
+    cap: int,
     scratch: int,
     out: int,
 ) -> bool:
     """Whether a size that stands before the batch at ``behind`` may mean bytes from there on; True in doubt."""
-    end, base, cap = limits
     if value < size:
         return False
     stop = behind + value
@@ -299,12 +302,21 @@ def _tells(
 
 @outlined
 def _is_told(
-    descriptor: int, away: int, behind: int, size: int, state: int, limits: tuple[int, int, int], scratch: int, out: int
+    descriptor: int,
+    away: int,
+    behind: int,
+    size: int,
+    state: int,
+    end: int,
+    base: int,
+    cap: int,
+    scratch: int,
+    out: int,
 ) -> bool:
     """Whether the bytes before the batch at ``behind`` may tell it as a value, by its size as int32 or varint."""
     for column in range(TOLD_MOST):
         store_64(out + _TOLD + 8 * column, -1)
-    if _tells(descriptor, load_be32(away + behind - 4), behind, size, state, limits, scratch, out):
+    if _tells(descriptor, load_be32(away + behind - 4), behind, size, state, end, base, cap, scratch, out):
         return True
     if load_u8(away + behind - 1) >= 0x80:
         return False
@@ -314,9 +326,9 @@ def _is_told(
         if back > 1 and byte < 0x80:
             break
         value = value << 7 | (byte & 0x7F)
-        if _tells(descriptor, value, behind, size, state, limits, scratch, out):
+        if _tells(descriptor, value, behind, size, state, end, base, cap, scratch, out):
             return True
-        if value & 1 == 0 and _tells(descriptor, value >> 1, behind, size, state, limits, scratch, out):
+        if value & 1 == 0 and _tells(descriptor, value >> 1, behind, size, state, end, base, cap, scratch, out):
             return True
     return False
 
@@ -373,14 +385,14 @@ def pass_over(
     following = load_be32(away + behind + 8) + OVERHEAD
     if following > end - behind:
         return False
-    computed, limits = load_i64(state + _COMPUTED), (end, base, cap)
-    if _is_told(descriptor, away, behind, following, state, limits, scratch, out):
+    computed = load_i64(state + _COMPUTED)
+    if _is_told(descriptor, away, behind, following, state, end, base, cap, scratch, out):
         return False
     zero = -1 if magic == 0 else _message_stop(header, 0, filled - position)
     one = -1 if magic == 1 else _message_stop(header, 1, filled - position)
-    if _ends_elsewhere(descriptor, header, size, state, end, (zero, one), scratch):
+    if _ends_elsewhere(descriptor, header, size, state, end, zero, one, scratch):
         return False
-    if _harbours(descriptor, state, size, limits, (zero, one), scratch):
+    if _harbours(descriptor, state, size, end, base, cap, zero, one, scratch):
         return False
     _zeros(away, position, behind, out)
     if magic == 2:
