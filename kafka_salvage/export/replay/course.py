@@ -31,6 +31,10 @@ from kafka_salvage.scan.records import RecordTable
 
 LONGEST = 10.0
 """Seconds after which a transaction ends even if it is small: a slow rate must not let it time out."""
+FIRST_CHUNK, LEAST_CHUNK = 8 << 20, 64 << 10
+"""Bytes of the first transaction, and the fewest to which a slow cluster brings them down; a fast one doubles them."""
+QUICK = 1.0
+"""Seconds within which a transaction may be doubled."""
 
 
 class Log(Protocol):
@@ -77,6 +81,7 @@ class CourseOptions:
 
     Attributes:
         chunk_records, chunk_bytes: a chunk ends when it has so many.
+        step_bytes: so many are handed over at a time, for a slow pace.
         append: records that are none of ours are allowed.
         tolerance: what need not agree when records are compared.
         pace: is told bytes before they are sent, and may wait.
@@ -86,6 +91,7 @@ class CourseOptions:
 
     chunk_records: int = 1 << 20
     chunk_bytes: int = 64 << 20
+    step_bytes: int = 1 << 62
     append: bool = False
     tolerance: Tolerance = field(default_factory=Tolerance)
     pace: Callable[[int], None] = lambda size: None
@@ -149,6 +155,7 @@ class Course:
         self._options = options
         self.outcome = Outcome()
         self._next = 0
+        self._room = min(options.chunk_bytes, FIRST_CHUNK)
 
     def run(self, tables: Iterator[RecordTable]) -> Outcome:
         """Brings every record to the target, once and in order.
@@ -190,8 +197,11 @@ class Course:
             )
         if told.position > end or (low > told.position and low > end):
             raise DestinationError(
-                f"{self._place} ends at offset {end}, and a replay had filled it up to {told.position}: it was made anew or "
-                "lost records",
+                f"{self._place} ends at offset {end}, and a replay had filled it up to {told.position}",
+                causes=(
+                    "the topic was made anew, or its leader lost records",
+                    "another producer has had a transaction open there since before",
+                ),
                 advice="Replay into an empty topic with another --state DIR.",
             )
         if low > told.position:
@@ -279,6 +289,7 @@ class Course:
                 self._log.abort()
                 raise
             self._log.commit()
+            self._adapt(chunk)
             self._next = int(new[-1]) + 1 + self._log.transactional
             self.outcome.end = int(new[-1]) + 1
             self.outcome.sent += chunk.records
@@ -286,9 +297,17 @@ class Course:
             self._tell(self.outcome.end, np.concatenate(chunk.old), new)
             self._options.told(chunk.size, chunk.records)
 
+    def _adapt(self, chunk: _Chunk) -> None:
+        """A transaction must end well before the cluster gives it up: its size follows what the last one took."""
+        spent = time.monotonic() - chunk.begun
+        if spent > LONGEST:
+            self._room = max(self._room // 2, min(LEAST_CHUNK, self._options.chunk_bytes))
+        elif spent < QUICK:
+            self._room = min(self._room * 2, self._options.chunk_bytes)
+
     def _send_chunk(self, cursor: Cursor) -> _Chunk:
         chunk, options = _Chunk(), self._options
-        while chunk.records < options.chunk_records and chunk.size < options.chunk_bytes:
+        while chunk.records < options.chunk_records and chunk.size < self._room:
             table = cursor.table()
             if table is None or (chunk.records and time.monotonic() - chunk.begun > LONGEST):
                 break
@@ -296,7 +315,7 @@ class Course:
                 raise KeyboardInterrupt
             low = cursor.row
             upto = np.cumsum(sizes_of(table)[low:])
-            room = int(np.searchsorted(upto, options.chunk_bytes - chunk.size)) + 1
+            room = int(np.searchsorted(upto, min(self._room - chunk.size, options.step_bytes))) + 1
             rows = min(room, options.chunk_records - chunk.records, len(upto))
             options.pace(int(upto[rows - 1]))
             self._log.send(table, low, low + rows)

@@ -102,6 +102,11 @@ _WORDS: dict[str, _Words] = {
         (),
         "Let one of them finish.",
     ),
+    "INVALID_TRANSACTION_TIMEOUT": (
+        "{doing}: the cluster ends every transaction within 3 minutes",
+        ("the brokers' transaction.max.timeout.ms is below 180000",),
+        "Raise it, or give --no-transactions.",
+    ),
     "CONCURRENT_TRANSACTIONS": (
         "{doing}: the transaction that a killed replay left is still being ended",
         (),

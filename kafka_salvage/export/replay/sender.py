@@ -30,6 +30,10 @@ STEP = 1 << 14
 REFUSED = frozenset({"TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "UNSUPPORTED_VERSION", "_UNSUPPORTED_FEATURE"})
 """Errors that say that this cluster lets us use no transactions."""
 TIMEOUT = 60.0
+"""Seconds without any progress after which a cluster is given up."""
+GIVEN_UP = 180_000
+"""Milliseconds after which the cluster aborts a transaction by itself, and a record counts as not sent."""
+_TRIES = 10
 _PURGE = 0x1 | 0x2
 
 
@@ -64,12 +68,12 @@ class Sender:
             "linger.ms": 20,
             "queue.buffering.max.messages": 250_000,
             "queue.buffering.max.kbytes": 128 << 10,
-            "message.timeout.ms": int(timeout * 1000),
+            "message.timeout.ms": GIVEN_UP,
             **(more or {}),
         }
         if transactional_id is not None:
             own["transactional.id"] = transactional_id
-            own["transaction.timeout.ms"] = int(timeout * 1000)
+            own["transaction.timeout.ms"] = GIVEN_UP
         self._client = Client(PRODUCER, settings, DELIVERIES | ERRORS, own)
         rd = self._client.rd
         self._functions = rd.table("produceva", "headers_new", "header_add", "headers_destroy")
@@ -116,10 +120,15 @@ class Sender:
         """Aborts, as far as that can be done; the next `fence` does it otherwise."""
         rd = self._client.rd
         rd.purge(self._client.handle, _PURGE)
-        self._client.drain()
-        error = rd.abort_transaction(self._client.handle, 10_000)
-        if error:
+        for _ in range(_TRIES):
+            self._client.drain()  # what was purged is told first
+            error = rd.abort_transaction(self._client.handle, 500)
+            if not error:
+                return
+            again = bool(rd.error_is_retriable(error))
             rd.error_destroy(error)
+            if not again:
+                return
 
     def _transact(self, act: Callable[[int], Any], doing: str) -> None:
         """Does a step of a transaction, patiently as long as trying again is no harm."""

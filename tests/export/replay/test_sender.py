@@ -46,7 +46,7 @@ def read(cluster: ClientSettings, topic: str, start: int, stop: int) -> list[Row
         reader.close()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(records=st.lists(rows, min_size=1, max_size=30), data=st.data())
 def test_what_is_sent_is_what_is_read(cluster: ClientSettings, records: list[Row], data: st.DataObject) -> None:
     low = data.draw(st.integers(0, len(records) - 1))
