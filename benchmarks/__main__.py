@@ -115,6 +115,8 @@ def _tell(groups: Sequence[Mapping[str, Any]]) -> None:
 
 
 def main() -> int:
+    # Whole commands are measured as they are installed: with byte code at hand after their first turn.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     asked = _asked()
     groups = json.loads(asked.read.read_text())["groups"] if asked.read else _measure(asked)
     if asked.json:

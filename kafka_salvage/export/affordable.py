@@ -19,8 +19,19 @@ EACH = {"segments": 9 * MIB, "jsonl": 16 * MIB, "parquet": 65 * MIB, "arrow": 55
 """For each partition that is written at the same time."""
 
 
-def written_at_once(jobs: int, formats: Sequence[str], memory: int) -> int:
-    """Partitions that may be written at a time: ``jobs``, or as many as ``memory`` bytes allow, at least one."""
+NEWEST = 200 * MIB
+"""For each partition whose newest record of each key is looked for, besides."""
+
+
+def written_at_once(jobs: int, formats: Sequence[str], memory: int, *, newest: bool = False) -> int:
+    """Partitions that may be written at a time: ``jobs``, or as many as ``memory`` bytes allow, at least one.
+
+    Args:
+        jobs: wanted.
+        formats: names of sinks.
+        memory: bytes.
+        newest: only the newest record of each key is written.
+    """
     once = PROGRAM + max((LIBRARIES.get(name, 0) for name in formats), default=0)
-    each = sum(EACH.get(name, 0) for name in formats)
+    each = sum(EACH.get(name, 0) for name in formats) + (NEWEST if newest else 0)
     return max(1, min(jobs, (memory - once) // each)) if each else jobs

@@ -28,3 +28,8 @@ def test_two_cores_are_used_for_any_one_format_by_default() -> None:
     assert all(written_at_once(2, [name], PROMISE) == 2 for name in EACH)
     assert written_at_once(64, ["parquet"], PROMISE) == 3
     assert written_at_once(64, ["parquet"], 4096 * MIB) > 50
+
+
+def test_the_newest_of_each_key_are_looked_for_in_one_partition_at_a_time_by_default() -> None:
+    assert written_at_once(2, ["jsonl"], PROMISE, newest=True) == 1
+    assert written_at_once(2, ["jsonl"], 2 * PROMISE, newest=True) == 2
