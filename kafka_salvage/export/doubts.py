@@ -25,7 +25,9 @@ from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.records import RecordTable
 
 NAME = "latest"
+"""Of its entry in the manifest."""
 FOLDER = "doubtful-keys"
+"""Of its files, and their format."""
 
 _HIDING = frozenset({Status.AMBIGUOUS, Status.UNDECODABLE, Status.SUSPECT, Status.LOST, Status.MISSING})
 
@@ -58,7 +60,7 @@ class DoubtWriter:
         first = np.searchsorted(self._stops, table.offset, side="right")
         rows = np.flatnonzero((codes != LATEST) | (first < len(self._stops)))
         if len(rows):
-            self._file = self._file or self._stage.create(self.path, NAME)
+            self._file = self._file or self._stage.create(self.path, FOLDER)
             self._file.write(
                 "".join(self._text(table, row, int(codes[row]), int(first[row])) for row in rows.tolist()).encode()
             )
