@@ -22,8 +22,10 @@ from benchmarks.timing import Options, Result, in_turns
 from kafka_salvage import api
 from kafka_salvage.export.replay.choices import ReplayChoices
 from kafka_salvage.export.replay.config import client_settings
+from kafka_salvage.export.replay.consuming import verify_cluster
 from kafka_salvage.export.replay.execution import Execution
 from kafka_salvage.export.replay.from_plan import plan_supply
+from kafka_salvage.export.replay.offset_map import OffsetMap, OffsetRun
 from kafka_salvage.export.replay.planning import plan_of as plan_replay
 from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.target import NewTopic, Target
@@ -172,6 +174,19 @@ class _Bench:
             pass
         reader.close()
 
+    def comparing(self, tree: Path, count: int) -> Callable[[], None]:
+        """Consuming partition 0 back and comparing each record with the evidence, which is read and decoded beside it."""
+        plan = plan_of(take_inventory([str(tree)]), True, {})
+        supply = plan_supply(plan, make_report(plan, "deep").to_dict(), ReplayChoices(), Limits(), "")
+
+        def compare() -> None:
+            runs = OffsetMap.of([OffsetRun(_TOPIC, 0, 0, count, self.topic, 0, 0)])
+            found = verify_cluster(supply, self.settings, runs)
+            if found.exit_code or found.total("equal") != count:
+                raise RuntimeError(f"not as it was sent: {found.to_dict()}")
+
+        return compare
+
     def consume(self, count: int) -> None:
         """A plain consumer of the same."""
         consumer = Consumer(
@@ -245,8 +260,11 @@ def _shape(bench: _Bench, folder: Path, options: Options, shape: tuple[str, int,
         count = len(messages)
         bench.fresh(1)
         bench.produce(messages, 1)
-        back = in_turns([bench.read, lambda: bench.consume(count)], options.repeats)
+        back = in_turns([bench.read, lambda: bench.consume(count), bench.comparing(tree, count)], options.repeats)
         yield Result(
             f"{name}: reading back", "records/s", count / back[0], count / back[1], "confluent-kafka consume()", 0.5
+        )
+        yield Result(
+            f"{name}: and comparing", "records/s", count / back[2], count / back[1], "confluent-kafka consume()", 0.5
         )
     shutil.rmtree(tree)
