@@ -38,6 +38,7 @@ class ArrowWriter:
         self._behind = Behind()
         self._blocks = Blocks(line, setting, block)
         self._stream: StagedStream | None = None
+        self._sink: Any = None
         self._writer: Any = None
         self._records = 0
 
@@ -52,7 +53,8 @@ class ArrowWriter:
             facts = Facts(self._line, self._setting.evidence)
             facts.add_line()  # metadata is fixed before the first record is written
             schema = SCHEMA.with_metadata(facts.encoded())
-            self._writer = pa.ipc.new_file(pa.PythonFile(self._stream, mode="w"), schema)
+            self._sink = self._stream.gathered()
+            self._writer = pa.ipc.new_file(self._sink, schema)
         self._behind.do(partial(self._writer.write_table, block.table))
         self._records += len(block.table)
 
@@ -64,5 +66,6 @@ class ArrowWriter:
         if self._stream is None:
             return Written()
         self._writer.close()
+        self._sink.flush()
         made = self._stream.finish(self._records)
         return Written((made,), {NAME: {"path": made.path, "records": self._records}})

@@ -35,6 +35,8 @@ BLOCK = 16 << 20
 """Most bytes of a block, counted as in `row_bytes`: several lines are written at a time, each with a few blocks in memory."""
 FIXED = 128
 """Bytes that a record counts for besides key, value and headers."""
+GATHERED = 4 << 20
+"""Bytes that a writer gathers before they are handed over."""
 MASK = ord("*")
 FACTS = b"kafka_salvage"
 """Key of a file's metadata under which its facts stand, as JSON."""
@@ -217,6 +219,13 @@ class StagedStream:
     def tell(self) -> int:
         """Bytes so far."""
         return 0 if self._file is None else self._file.size
+
+    def gathered(self) -> Any:
+        """The stream behind a buffer of its own: whoever writes many small pieces does not ask Python for each of them.
+
+        What is in the buffer arrives here when it is flushed.
+        """
+        return pa.BufferedOutputStream(pa.PythonFile(self, mode="w"), GATHERED)
 
     def flush(self) -> None:
         """Nothing to do: the staged file flushes itself."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kafka_salvage.export.atomic import StagedFile
@@ -59,8 +58,9 @@ class _Part:
         self.records = 0
         self._facts = Facts(line, setting.evidence)
         self._stream = StagedStream(file)
+        self._sink = self._stream.gathered()
         self._writer: Any = pq.ParquetWriter(
-            pa.PythonFile(self._stream, mode="w"),
+            self._sink,
             PACKED,
             store_schema=False,  # readers are not told how names were handed over: they are strings
             compression="zstd",
@@ -79,6 +79,7 @@ class _Part:
     def write(self, block: Block) -> None:
         """Writes a block as a row group."""
         self._writer.write_table(block.table, row_group_size=len(block.table))
+        self._sink.flush()
         self._facts.add(block)
         self.records += len(block.table)
 
@@ -86,6 +87,7 @@ class _Part:
         """Writes the end."""
         self._writer.add_key_value_metadata(self._facts.encoded())
         self._writer.close()
+        self._sink.flush()
         return self._stream.finish(self.records)
 
 
