@@ -21,8 +21,8 @@ from kafka_salvage.regions.heads import CRC_AT, CRC_FROM, MIN_LENGTH, OVERHEAD, 
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.scan.batches import I64, U32, BatchTable
 from kafka_salvage.scan.records import Outcome
+from kafka_salvage.scan.resync import header_row
 from kafka_salvage.scan.running import crc32_moved
-from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.vector.crc import crc32
 
@@ -206,11 +206,10 @@ class Hosts:
             for place, new in ((LENGTH_AT, length), (MAGIC_AT, kind))
             if head.raw[place : place + len(new)] != new
         ]
-        patched = PatchedSource(ground.source, [(p.position, p.after) for p in patches])
-        row = BatchTable.concat([block.batches for block in walk(patched, at, end)])
-        if len(row) != 1:
+        if any(hole.start < end and at < hole.stop for hole in ground.source.unreadable):
             return None
-        resolved, outcome, _ = decode_all(patched, row, ground.limits)
+        patched = PatchedSource(ground.source, [(p.position, p.after) for p in patches])
+        resolved, outcome, _ = decode_all(patched, header_row(raw, at), ground.limits)
         if int(outcome[0]) != Outcome.OK:
             return None
         return Host(resolved, tuple(patches))

@@ -11,7 +11,7 @@ from kafka_salvage.scan.batches import I64, BatchTable
 from kafka_salvage.scan.running import COVERED, RangeCrc, crc_of
 from kafka_salvage.source.source import Source
 
-__all__ = ["Candidates", "RangeCrc", "Sanity", "crc_of", "find_candidates", "sane_header"]
+__all__ = ["Candidates", "RangeCrc", "Sanity", "crc_of", "find_candidates", "header_row", "sane_header"]
 _LONGEST_HEADER = 61
 
 
@@ -147,6 +147,19 @@ def _rows(away: int, positions: I64) -> BatchTable:
     block = headers.new_block(capacity)
     finding.write_rows(away, address_of(positions), len(positions), address_of(block), capacity)
     return BatchTable(**headers.columns_of(block, capacity, len(positions)))
+
+
+def header_row(header: bytes, position: int) -> BatchTable:
+    """The row of one batch, from its header alone; what it says is not checked.
+
+    Args:
+        header: at least as many bytes as its magic's header has, at most 61.
+        position: of the batch.
+    """
+    from kafka_salvage.vector.pointers import address_of
+
+    data = np.frombuffer(header.ljust(_LONGEST_HEADER + 3, b"\0"), np.uint8)
+    return _rows(address_of(data) - position, np.array([position], np.int64))
 
 
 def sane_header(data: bytes, readable: int, sanity: Sanity) -> bool:
