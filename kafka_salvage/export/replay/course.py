@@ -31,10 +31,10 @@ from kafka_salvage.scan.records import RecordTable
 
 LONGEST = 10.0
 """Seconds after which a transaction ends even if it is small: a slow rate must not let it time out."""
-FIRST_CHUNK, LEAST_CHUNK = 8 << 20, 64 << 10
-"""Bytes of the first transaction, and the fewest to which a slow cluster brings them down; a fast one doubles them."""
+FIRST_CHUNK, LEAST_CHUNK = 16 << 20, 64 << 10
+"""Bytes of the first transaction, and the fewest to which a slow cluster brings them down; a fast one brings them up."""
 QUICK = 1.0
-"""Seconds within which a transaction may be doubled."""
+"""Seconds within which a transaction that may grow has ended."""
 
 
 class Log(Protocol):
@@ -303,7 +303,7 @@ class Course:
         if spent > LONGEST:
             self._room = max(self._room // 2, min(LEAST_CHUNK, self._options.chunk_bytes))
         elif spent < QUICK:
-            self._room = min(self._room * 2, self._options.chunk_bytes)
+            self._room = min(self._room * 4, self._options.chunk_bytes)
 
     def _send_chunk(self, cursor: Cursor) -> _Chunk:
         chunk, options = _Chunk(), self._options

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from ctypes import byref, c_int64
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Sender:
             "acks": "all",
             "linger.ms": 20,
             "queue.buffering.max.messages": 250_000,
-            "queue.buffering.max.kbytes": 128 << 10,
+            "queue.buffering.max.kbytes": 48 << 10,
             "message.timeout.ms": GIVEN_UP,
             **(more or {}),
         }
@@ -79,7 +80,7 @@ class Sender:
         self._functions = rd.table("produceva", "headers_new", "header_add", "headers_destroy")
         self._next_message = rd.address("event_message_next")
         self._offsets: list[I64] = []
-        self._pointed: list[U8] = []  # what librdkafka has not sent yet lies here
+        self._pointed: deque[tuple[int, U8]] = deque()  # what librdkafka has not sent yet lies here
         self._sent = self._settled = 0
         self._error = 0
 
@@ -164,7 +165,7 @@ class Sender:
             DestinationError: the cluster refuses one, or does not answer.
         """
         outgoing = self._outgoing(table)
-        self._pointed.append(outgoing.data)
+        self._pointed.append((self._sent + stop - start, outgoing.data))
         handle, row = self._client.topic(topic), start
         deadline = time.monotonic() + self._timeout
         while row < stop:
@@ -214,8 +215,14 @@ class Sender:
                 self._offsets.append(offsets)
                 self._settled += count
                 self._error = self._error or error
+                self._release()
         finally:
             rd.event_destroy(event)
+
+    def _release(self) -> None:
+        """Lets go of records that arrived; after an error nothing is certain to have come in order."""
+        while self._pointed and self._pointed[0][0] <= self._settled and not self._error:
+            self._pointed.popleft()
 
     def acknowledged(self, patience: float | None = None) -> I64:
         """Waits until everything handed over is acknowledged; gives the new offsets, in order, and begins anew.
