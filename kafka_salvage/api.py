@@ -306,9 +306,10 @@ def verify_cluster(
     settings = client_settings(None if command_config is None else Path(command_config), bootstrap_server)
     runs = read_map(Path(offset_map)) if isinstance(offset_map, (str, os.PathLike)) else offset_map
     rescue = Rescue(Path(out), limits_of(flags))
-    supply = rescue.supply(ReplayChoices(), make_policy(flags).selection)
+    selection = make_policy(flags).selection
+    supply = rescue.supply(ReplayChoices(include=frozenset({"divergent"})), selection)
     jobs, progress = flags.get("jobs") or engine.default_jobs(), flags.get("progress")
-    return compare_cluster(supply, settings, runs, jobs=jobs, progress=progress)
+    return compare_cluster(supply, settings, runs, wanted=selection.wants, jobs=jobs, progress=progress)
 
 
 def replay_groups(

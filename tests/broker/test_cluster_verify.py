@@ -19,7 +19,9 @@ from kafka_salvage.export.replay.supply import Supply, SupplyLine
 from kafka_salvage.export.replay.target import Target
 from tests.broker.loading import damaged
 from tests.broker.sending import Sent, rows_of, send, supply_of, usual
+from tests.support.build import Build
 from tests.support.cluster import Trio
+from tests.support.logdirs import log_dir
 
 pytestmark = pytest.mark.cluster
 
@@ -119,6 +121,9 @@ def test_as_a_person_runs_it(trio: Trio, supply: Supply, tmp_path: Path, capsys:
     told = capsys.readouterr().out.splitlines()
     total = sum(counted(supply).values())
     assert told[1] == f"AGREES: {total:,} records of 17 partitions are at {trio.address}, each once and the same."
+    for narrowed in (["--topic", "orders"], ["--partition", "1"]):
+        assert run(["verify", str(out), *flags, *narrowed]) == 0, capsys.readouterr().out
+    capsys.readouterr()
     document = tmp_path / "verified.json"
     assert run(["verify", str(out), *flags[:2], "--topic", "orders", "--json", str(document), "--no-progress"]) == 3
     assert "orders-0: the cluster has no such partition" in capsys.readouterr().out
@@ -130,3 +135,31 @@ def test_as_a_person_runs_it(trio: Trio, supply: Supply, tmp_path: Path, capsys:
     said = capsys.readouterr().out
     assert said.startswith("DISAGREES: ")
     assert said.endswith("The cluster was not asked: the rescue has to be right first.\n")
+
+
+def test_a_losing_branch_is_compared_with_its_own_topic(trio: Trio, tmp_path: Path) -> None:
+    for name, fork in (("b1", b"x"), ("b2", b"y")):
+        build = Build(base=0)
+        build.v2(10, epoch=0)
+        for _ in range(3):
+            build.v2(4, epoch=1 if name == "b1" else 2, values=[fork] * 4)
+        place = log_dir(tmp_path / name, int(name[1])) / "forked-0"
+        place.mkdir()
+        (place / f"{0:020d}.log").write_bytes(build.done()[0])
+    kafka_salvage.salvage([tmp_path / "b1", tmp_path / "b2"], out=tmp_path / "r")
+    done = kafka_salvage.replay(
+        tmp_path / "r", bootstrap_server=trio.address, execute=True, state=tmp_path / "state", create_topics=True,
+        replication_factor=3, include=["divergent"], topic_config={"retention.ms": "-1"},
+        topic_map={"forked.divergent.broker-1": "kept.apart"},
+    )  # fmt: skip
+    assert done.receipt is not None
+    found = kafka_salvage.verify_cluster(
+        tmp_path / "r", bootstrap_server=trio.address, offset_map=done.receipt.offset_map
+    )
+    counted = {(p.topic, p.new_topic): p.counts.equal for p in found.partitions}
+    assert counted == {("forked", "forked"): 22, ("forked.divergent.broker-1", "kept.apart"): 12}
+    assert found.exit_code == 0
+    plain = OffsetMap(
+        {place: runs for place, runs in done.receipt.offset_map.partitions.items() if place[0] == "forked"}
+    )
+    assert kafka_salvage.verify_cluster(tmp_path / "r", bootstrap_server=trio.address, offset_map=plain).exit_code == 0

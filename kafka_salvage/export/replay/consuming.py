@@ -6,7 +6,7 @@ consumer with `read_committed` would see it. Without a map the same offsets are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from kafka_salvage.errors import RequestError
 from kafka_salvage.export.replay.comparing import Comparing, Counts, Part
 from kafka_salvage.export.replay.config import ClientSettings
 from kafka_salvage.export.replay.offset_map import OffsetMap, Place, Runs
+from kafka_salvage.export.replay.planning import DIVERGENT, own_name
 from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.supply import Supply, SupplyLine
 from kafka_salvage.export.replay.target import Target
@@ -119,6 +120,7 @@ def verify_cluster(
     settings: ClientSettings,
     offset_map: OffsetMap | None = None,
     *,
+    wanted: Callable[[str, int], bool] = lambda topic, partition: True,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> ClusterVerification:
@@ -128,6 +130,7 @@ def verify_cluster(
         supply: the records of the rescue.
         settings: how to reach the cluster.
         offset_map: of the replay; without one the same offsets are expected.
+        wanted: whether a partition of the rescue was asked for; others of the offset map are not looked at.
         jobs: partitions at a time.
         progress: is told records.
 
@@ -136,8 +139,9 @@ def verify_cluster(
         DestinationError: the cluster cannot be reached, or refuses.
         SourceError: the rescue cannot be read.
     """
-    lines = [line for line in supply.lines if line.branch is None]
-    runs = {(line.topic, line.partition): _runs(line, offset_map) for line in lines}
+    sent = {} if offset_map is None else offset_map.partitions
+    lines = [line for line in supply.lines if line.branch is None or _place(line) in sent]
+    runs = {_place(line): _runs(line, offset_map) for line in lines}
     topics = {each.topic for each in runs.values() if each is not None}
     described = Target(settings).describe(topics)
     if (
@@ -154,7 +158,7 @@ def verify_cluster(
     watch.stage("consume", 0)
 
     def check(line: SupplyLine) -> PartitionCheck:
-        found = runs[line.topic, line.partition]
+        found = runs[_place(line)]
         if found is None:
             return _unread(line, line.topic, line.partition, "the offset map has nothing of it")
         if found.partition >= there.get(found.topic, 0):
@@ -163,15 +167,19 @@ def verify_cluster(
 
     with ThreadPoolExecutor(max(1, jobs), thread_name_prefix="consume") as pool:
         made = list(pool.map(check, lines))
-    known = set(runs)
-    strange = () if offset_map is None else tuple(p for p in offset_map.partitions if p not in known)
+    strange = tuple(p for p in sent if p not in runs and wanted(p[0].partition(DIVERGENT)[0], p[1]))
     made.sort(key=lambda p: (p.topic, p.partition))
     return ClusterVerification(supply.source, settings.bootstrap, described.cluster_id, tuple(made), strange)
 
 
+def _place(line: SupplyLine) -> Place:
+    """Where an offset map has a line."""
+    return own_name(line.topic, line.branch), line.partition
+
+
 def _runs(line: SupplyLine, offset_map: OffsetMap | None) -> Runs | None:
     if offset_map is not None:
-        return offset_map.partitions.get((line.topic, line.partition))
+        return offset_map.partitions.get(_place(line))
     start, stop = np.zeros(1, np.int64), np.full(1, _ALL, np.int64)
     return Runs(line.topic, line.partition, start, stop, start)
 
@@ -202,7 +210,7 @@ def _compared(
             _parts(line), _told(reader, runs, max(low, first), last, progress, f"{line.topic}-{line.partition}")
         )
     return PartitionCheck(
-        line.topic,
+        _place(line)[0],
         line.partition,
         runs.topic,
         runs.partition,

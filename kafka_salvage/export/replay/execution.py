@@ -20,7 +20,7 @@ from kafka_salvage.export.replay.matching import Tolerance
 from kafka_salvage.export.replay.offset_map import OffsetMap, OffsetMapBuilder
 from kafka_salvage.export.replay.partition_log import PartitionLog
 from kafka_salvage.export.replay.plan import PartitionReplay, ReplayPlan
-from kafka_salvage.export.replay.planning import new_topic_of
+from kafka_salvage.export.replay.planning import new_topic_of, own_name
 from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.reading_ahead import Ahead
 from kafka_salvage.export.replay.supply import Supply, picked
@@ -267,7 +267,7 @@ class Execution:
     def _map(self, journal: Journal, cluster_id: str | None) -> OffsetMap:
         builder = OffsetMapBuilder()
         origins = {
-            (p.new_topic, p.partition): ((p.topic if p.branch is None else p.new_topic, p.partition), p.end)
+            (p.new_topic, p.partition): ((own_name(p.topic, p.branch), p.partition), p.end)
             for p in self._plan.partitions
         }
         journal.collect(builder, origins)

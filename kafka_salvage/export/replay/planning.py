@@ -23,6 +23,8 @@ from kafka_salvage.scan.records import RecordTable
 RECORD_OVERHEAD = 36
 """Most bytes that a record takes besides key, value and headers."""
 HEADER_OVERHEAD = 10
+DIVERGENT = ".divergent."
+"""Between the topic and the source in the name of a branch that lost."""
 BATCH_OVERHEAD = 61
 _UNSEEN = frozenset(
     {"topic_id", "leader.replication.throttled.replicas", "follower.replication.throttled.replicas",
@@ -40,8 +42,13 @@ def new_topic_of(line: SupplyLine, choices: ReplayChoices) -> str:
     """Name on the target; a losing branch has a topic of its own, so that nothing is mixed in."""
     if line.branch is None:
         return choices.target_of(line.topic)
-    name = f"{line.topic}.divergent.{line.branch}"
+    name = own_name(line.topic, line.branch)
     return choices.topic_map.get(name, name)
+
+
+def own_name(topic: str, branch: str | None) -> str:
+    """Name of a line in an offset map: its topic, or that of its branch."""
+    return topic if branch is None else f"{topic}{DIVERGENT}{branch}"
 
 
 class _Measure:
