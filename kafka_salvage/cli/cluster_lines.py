@@ -51,6 +51,8 @@ def _sums(found: ClusterVerification) -> str:
 
 
 def _notes(found: ClusterVerification) -> Iterator[str]:
+    for note in found.notes:
+        yield f"  Note: {exits.safe(note)}"
     if count := found.total("left_out"):
         yield f"  {plural(count, 'record')} of open, unknown or aborted transactions {'was' if count == 1 else 'were'} not replayed."
     if count := found.total("retimed"):

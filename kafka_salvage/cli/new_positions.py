@@ -83,6 +83,8 @@ def commit_lines(found: GroupCommit) -> Iterator[str]:
         yield f"{plural(len(missing), 'position')} without a place in the new cluster:"
         for p in missing[:10]:
             yield f"  {exits.safe(p.group)}: {exits.safe(p.topic)}-{p.partition} at {p.old_offset}"
+    for note in found.notes:
+        yield f"Note: {exits.safe(note)}"
     kept = len(found.kept)
     if kept:
         yield ""

@@ -14,9 +14,10 @@ from kafka_salvage.export.replay.consuming import ClusterVerification, Partition
 
 def test_all_is_well() -> None:
     whole = PartitionCheck("t", 0, "t", 0, Counts(equal=1200, left_out=1, retimed=2), behind=3)
-    found = ClusterVerification("rescue", "h:9092", "c", (whole,))
+    found = ClusterVerification("rescue", "h:9092", "c", (whole,), notes=("acks was not used",))
     assert list(lines(found, 0)) == [
         "AGREES: 1,200 records of 1 partition are at h:9092, each once and the same.",
+        "  Note: acks was not used",
         "  1 record of open, unknown or aborted transactions was not replayed.",
         "  2 records had no timestamp and were given one.",
         "  Other offsets in these partitions: 0 before ours, 3 behind (records of others, or markers).",

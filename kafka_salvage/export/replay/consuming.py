@@ -81,6 +81,7 @@ class ClusterVerification:
         address, cluster: of the cluster; its id is None when it does not tell.
         partitions: sorted by topic and number.
         strange: partitions of the offset map that the rescue does not have.
+        notes: of the client's settings.
     """
 
     source: str
@@ -88,6 +89,7 @@ class ClusterVerification:
     cluster: str | None
     partitions: tuple[PartitionCheck, ...]
     strange: tuple[Place, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ClusterVerification({self.source}, {len(self.partitions)} partitions, exit code {self.exit_code})"
@@ -169,7 +171,9 @@ def verify_cluster(
         made = list(pool.map(check, lines))
     strange = tuple(p for p in sent if p not in runs and wanted(p[0].partition(DIVERGENT)[0], p[1]))
     made.sort(key=lambda p: (p.topic, p.partition))
-    return ClusterVerification(supply.source, settings.bootstrap, described.cluster_id, tuple(made), strange)
+    return ClusterVerification(
+        supply.source, settings.bootstrap, described.cluster_id, tuple(made), strange, settings.notes
+    )
 
 
 def _place(line: SupplyLine) -> Place:

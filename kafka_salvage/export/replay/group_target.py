@@ -66,6 +66,7 @@ class GroupCommit:
         active: group -> its state, of groups with members; nothing of them is committed.
         executed: whether it was done.
         forced: positions that differ are committed too.
+        notes: of the client's settings.
     """
 
     positions: NewPositions
@@ -73,6 +74,7 @@ class GroupCommit:
     active: dict[str, str]
     executed: bool = False
     forced: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[GroupLine, ...]:
@@ -135,7 +137,7 @@ class GroupTarget(Target):
         lines = tuple(
             GroupLine(p, present.get((p.group, p.new_topic or "", p.new_partition or 0))) for p in positions.placed
         )
-        return GroupCommit(positions, lines, self._active(groups), forced=forced)
+        return GroupCommit(positions, lines, self._active(groups), forced=forced, notes=self.settings.notes)
 
     def _active(self, groups: list[str]) -> dict[str, str]:
         """Groups with members, each with its state."""
@@ -203,7 +205,7 @@ class GroupTarget(Target):
         lines = tuple(
             GroupLine(line.position, line.position.new_offset) if line in shown.wanted else line for line in shown.lines
         )
-        return GroupCommit(shown.positions, lines, {}, executed=True, forced=shown.forced)
+        return GroupCommit(shown.positions, lines, {}, executed=True, forced=shown.forced, notes=shown.notes)
 
     def _commit(self, group: str, positions: Iterable[NewPosition]) -> None:
         from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
