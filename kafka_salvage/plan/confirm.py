@@ -19,7 +19,7 @@ No batch inside a payload can stand there. That the other copy's payload is dama
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -85,6 +85,22 @@ class _Map:
     begins: set[int] = field(default_factory=set)
     top: int = UNBOUNDED
     dense: bool = True
+
+
+class _Headers:
+    """Headers by the base offset that they name."""
+
+    def __init__(self, headers: set[bytes]) -> None:
+        self._headers = sorted(headers, key=_base_of)
+        self._bases = [_base_of(header) for header in self._headers]
+
+    def between(self, low: int, high: int) -> set[bytes]:
+        """Those whose base offset lies in ``[low, high)``."""
+        return set(self._headers[bisect_left(self._bases, low) : bisect_left(self._bases, high)])
+
+
+def _base_of(header: bytes) -> int:
+    return int.from_bytes(header[:8], "big", signed=True)
 
 
 def confirm(strands: Sequence[Strand], edges: Edges, *, compacted: bool = False) -> list[ReplicaSurvey]:
@@ -216,6 +232,7 @@ def _identity(head: bytes) -> bytes:
 def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> ReplicaSurvey:
     """The copy with what the map confirms."""
     found: dict[int, list[BatchTable]] = {}
+    headers = _Headers(known.headers)
     for number in sorted({stretch.segment for stretch in stretches}):
         segment = strand.survey.segments[number]
         try:
@@ -224,9 +241,7 @@ def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> Re
             continue
         with closing(opened) as source:
             for stretch in (each for each in stretches if each.segment == number):
-                tables = {
-                    int(table.position[0]): table for table in _by_header(source, segment, stretch, known.headers)
-                }
+                tables = {int(table.position[0]): table for table in _by_header(source, segment, stretch, headers)}
                 if _anchored(segment, stretch.start):
                     tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known))
                     if known.dense:
@@ -305,9 +320,9 @@ def _batch_at(source: Source, position: int, stop: int) -> BatchTable | None:
     return None
 
 
-def _by_header(source: Source, segment: SegmentSurvey, stretch: _Stretch, headers: set[bytes]) -> Iterator[BatchTable]:
+def _by_header(source: Source, segment: SegmentSurvey, stretch: _Stretch, headers: _Headers) -> Iterator[BatchTable]:
     """Rules 2 and 3: batches whose headers another copy confirms, and those that touch them."""
-    wanted = {h for h in headers if stretch.expected <= int.from_bytes(h[:8], "big", signed=True) < stretch.bound}
+    wanted = headers.between(stretch.expected, stretch.bound)
     if not wanted:
         return
     for position in _found(source, stretch, {h[:12] for h in wanted}):
