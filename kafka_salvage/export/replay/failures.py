@@ -82,6 +82,11 @@ _WORDS: dict[str, _Words] = {
         (),
         "Give a smaller --batch-size, or raise segment.bytes of the topic with kafka-configs. " + _AGAIN,
     ),
+    "INVALID_RECORD": (
+        "{doing}: the broker refuses a record",
+        ("the topic is compacted, and a record has no key",),
+        "Set cleanup.policy=delete on the topic with kafka-configs. " + _AGAIN,
+    ),
     "INVALID_TIMESTAMP": (
         "{doing}: the broker refuses the timestamp of a record",
         ("the topic's message.timestamp.before.max.ms or after.max.ms is too narrow",),

@@ -83,6 +83,7 @@ class Sender:
         self._pointed: deque[tuple[int, U8]] = deque()  # what librdkafka has not sent yet lies here
         self._sent = self._settled = 0
         self._error = 0
+        self._doing = "sending records"
 
     def connect(self, topic: str, partition: int) -> None:
         """Reaches the partition's leader; asked for a coordinator before any broker is there, librdkafka sleeps half a second.
@@ -164,6 +165,7 @@ class Sender:
         Raises:
             DestinationError: the cluster refuses one, or does not answer.
         """
+        self._doing = f"sending to {topic}-{partition}"
         outgoing = self._outgoing(table)
         self._pointed.append((self._sent + stop - start, outgoing.data))
         handle, row = self._client.topic(topic), start
@@ -179,7 +181,7 @@ class Sender:
             full = bool(error) and self._is_full(error)
             self.settle(0.05 if full else 0)
             if full and time.monotonic() > deadline:
-                raise self._client.failure(-185, f"sending to {topic}-{partition}")
+                raise self._client.failure(-185, self._doing)
 
     def _outgoing(self, table: RecordTable) -> Outgoing:
         columns = {name: getattr(table, name) for name in self._sending.COLUMNS}
@@ -191,7 +193,7 @@ class Sender:
         rd.error_destroy(error)
         if rd.name(code) == "_QUEUE_FULL":
             return True
-        raise self._client.failure(self._error or code, "sending records", text)
+        raise self._client.failure(self._error or code, self._doing, text)
 
     def settle(self, seconds: float) -> None:
         """Takes acknowledgements; waits so long for the first.
@@ -204,7 +206,7 @@ class Sender:
             self._take(event)
             event = self._client.event(0)
         if self._error:
-            raise self._client.failure(self._error, "sending records")
+            raise self._client.failure(self._error, self._doing)
 
     def _take(self, event: int) -> None:
         rd = self._client.rd
@@ -240,7 +242,7 @@ class Sender:
             if self._settled > before:
                 deadline = time.monotonic() + self._timeout
             elif time.monotonic() > deadline or self._client.hopeless:
-                raise self._client.failure(-192, "sending records")
+                raise self._client.failure(-192, self._doing)
         if self._settled > self._sent:
             raise InvariantError("more records were acknowledged than sent", stage="replay.sender")
         made = np.concatenate([np.empty(0, np.int64), *self._offsets])

@@ -292,6 +292,15 @@ def test_a_target_that_overwrites_timestamps_is_compared_without_them(tmp_path: 
     assert len(seen(partition)) == 4
 
 
+def test_a_header_key_is_compared_as_far_as_a_client_shows_it(tmp_path: Path) -> None:
+    partition = Partition()
+    partition.write([(1, b"k", b"v", ((b"a", b"x"),))])
+    run(tmp_path / "1", partition, [(1, b"k", b"v", ((b"a\0b", b"x"),))])
+    assert len(seen(partition)) == 1
+    with pytest.raises(DestinationError, match="does not begin like"):
+        run(tmp_path / "2", partition, [(1, b"k", b"v", ((b"ab", b"x"),))])
+
+
 def test_holes_of_the_old_log_break_the_runs(tmp_path: Path) -> None:
     partition, records = Partition(), plain(10)
     journal = run(tmp_path, partition, records, gap=3)
