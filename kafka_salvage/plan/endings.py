@@ -10,9 +10,9 @@
 3. `.txnindex`: an entry says that a producer's batches in its range were aborted. No CRC covers it, so it never says that
    anything was committed, and an entry that the believed batches contradict is passed over.
 
-On a compacted partition, where a whole missing file looks like any other gap, a `.txnindex` entry whose marker is not on
-the line, or a producer snapshot that does not know a transaction as open, makes `unknown` of what a marker behind such
-a gap would commit. That is all a snapshot may do: one that is stale must not commit anything.
+On a compacted partition a whole missing file looks like any other gap. So what a marker in a later file would commit is
+`unknown` when there is a gap before that file, unless the producer snapshot of its first offset knows the transaction as
+open; and when a `.txnindex` entry says that it was aborted by a marker that is not on the line. That is all a snapshot may do.
 
 A bare rise of the epoch decides nothing: the transaction before it may have been committed or aborted.
 """
@@ -62,6 +62,7 @@ class Endings:
         given: offsets of the line that belong to a batch.
         snapshots: gives (offset, producer id -> first offset of its open transaction) of producer snapshots; None where no
             file can be missing unseen.
+        bases: first offsets of the line's files, by their names.
         contradicted: `decide` adds the entries that believed batches contradict, where no file can be missing unseen.
     """
 
@@ -72,6 +73,7 @@ class Endings:
     any_cluster: bool = False
     given: Spans = NOWHERE
     snapshots: Callable[[], Sequence[Snapshot]] | None = None
+    bases: Sequence[int] = ()
     contradicted: list[tuple[Aborted, EvidenceFile]] = field(default_factory=list)
 
     def decide(self, rows: Rows, codes: I8) -> I8:
@@ -149,10 +151,13 @@ class Endings:
         return np.asarray(fits), np.asarray(marked)
 
     def _seams(self) -> list[Snapshot]:
-        """Snapshots that lie where the line has nothing right before them."""
+        """Snapshots that lie where the line has nothing right before them; empty ones where files begin so without any."""
+        told = list(self.snapshots()) if self.snapshots is not None else []
+        known = {offset for offset, _ in told}
+        told += [(base, {}) for base in sorted(set(self.bases)) if base not in known]
         starts, stops = self.given
         found: list[Snapshot] = []
-        for offset, began in self.snapshots() if self.snapshots is not None else ():
+        for offset, began in told:
             at = int(np.searchsorted(starts, offset - 1, side="right")) - 1
             if at >= 0 and int(stops[at]) < offset:
                 found.append((offset, began))

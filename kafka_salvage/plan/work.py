@@ -130,6 +130,7 @@ class Work:
             any_cluster=self.policy.same_cluster,
             given=(first, following),
             snapshots=(lambda: open_in_snapshots(copies, cuts)) if self.compaction.compacted else None,
+            bases=sorted({piece.segment.segment.base_offset or 0 for piece in self.timeline.pieces}),
         )
 
 

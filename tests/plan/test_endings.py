@@ -232,5 +232,25 @@ class TestCompacted:
     def test_a_snapshot_that_knows_it_as_open_raises_none(self) -> None:
         assert judged(*self.items, snapshots=[(7, {P: 0})])[0] == {0: "committed", 9: "committed"}
 
+    @pytest.mark.parametrize(
+        ("second", "snapshots", "label"),
+        [
+            (7, [], "unknown"),
+            (7, [(7, {P: 0})], "committed"),
+            (7, [(7, {P: -1})], "unknown"),
+            (2, [], "committed"),
+        ],
+        ids=["a gap before the file", "open there", "not open there", "no gap before the file"],
+    )
+    def test_a_file_may_be_missing_before_another(self, second: int, snapshots: list[Snapshot], label: str) -> None:
+        desk = Desk()
+        survey = desk.copy(seg(0, data(0, 2)), seg(second, data(9, 11), marker(11, "commit")), compacted=True)
+        (plan,) = desk.plan(survey).partitions
+        pieces = [piece for one in survey.segments for piece in pieces_of(survey, one, True)]
+        first, following, _, _ = run_columns(pieces)
+        witness = Endings(dict, {}, HERE, given=(first, following), snapshots=lambda: snapshots, bases=(0, second))
+        labels = make_labels(pieces, plan.ledger, desk.edges, witness)
+        assert [str(TRANSACTION_CODES[code]) for code in labels.code.tolist()] == [label, "committed"]
+
     def test_a_snapshot_inside_what_is_there_is_not_asked(self) -> None:
         assert judged(*self.items, snapshots=[(2, {}), (10, {})])[0] == {0: "committed", 9: "committed"}
