@@ -269,17 +269,9 @@ def _ends_elsewhere(
 
 @inner
 def _tells(
-    descriptor: int,
-    value: int,
-    behind: int,
-    size: int,
-    state: int,
-    end: int,
-    base: int,
-    cap: int,
-    scratch: int,
+    descriptor: int, value: int, behind: int, size: int, state: int, end: int, base: int, cap: int, scratch: int,
     out: int,
-) -> bool:
+) -> bool:  # fmt: skip
     """Whether a size that stands before the batch at ``behind`` may mean bytes from there on; True in doubt."""
     if value < size:
         return False
@@ -302,17 +294,9 @@ def _tells(
 
 @outlined
 def _is_told(
-    descriptor: int,
-    away: int,
-    behind: int,
-    size: int,
-    state: int,
-    end: int,
-    base: int,
-    cap: int,
-    scratch: int,
+    descriptor: int, away: int, behind: int, size: int, state: int, end: int, base: int, cap: int, scratch: int,
     out: int,
-) -> bool:
+) -> bool:  # fmt: skip
     """Whether the bytes before the batch at ``behind`` may tell it as a value, by its size as int32 or varint."""
     for column in range(TOLD_MOST):
         store_64(out + _TOLD + 8 * column, -1)
@@ -335,17 +319,9 @@ def _is_told(
 
 @kernel
 def pass_over(
-    descriptor: int,
-    state: int,
-    block: int,
-    capacity: int,
-    before: int,
-    end: int,
-    base: int,
-    cap: int,
-    scratch: int,
+    descriptor: int, state: int, block: int, capacity: int, before: int, end: int, base: int, cap: int, scratch: int,
     out: int,
-) -> bool:
+) -> bool:  # fmt: skip
     """Goes over the batch at which the walk has just stopped for its CRC, if it is simple; else nothing is changed.
 
     The walk must take the batch behind at once; if it does not, the batch is not simple after all.
