@@ -158,12 +158,14 @@ def checkpoints_of(strands: Sequence[Strand]) -> list[tuple[list[Line], list[Lin
     ]
 
 
-def reigns_of(lines: Sequence[Line], reach: int) -> list[Reign]:
+def reigns_of(strand: Strand, lines: Sequence[Line], reach: int) -> list[Reign]:
     """What the lines of a checkpoint say of a log that reached up to an offset.
 
     A leader begins where the log ends: what lies below the start of an epoch was there. One that has not written yet says
-    nothing of what others have behind it.
+    nothing of what others have behind it. A file that is older than the batches says nothing of later terms.
     """
+    last = lines[-1][0] if lines else -1
+    reach = min([reach, *strand.first[strand.epoch > last].tolist()])
     stops = [*(start for _, start in lines[1:]), reach][: len(lines)]
     return [
         (epoch, start, max(start, stop)) for (epoch, start), stop in zip(lines, stops, strict=True) if start < reach

@@ -155,7 +155,7 @@ def _history(court: _Court, members: Sequence[int]) -> History:
         strand, cut = court.strands[at], court.cuts[at]
         keep = (strand.first < cut) & np.isin(strand.epoch, believed)
         columns.append((strand.first[keep], np.minimum(strand.next[keep], cut), strand.epoch[keep]))
-        reigns += reigns_of(court.lines[at], min(cut, _reach(strand)))
+        reigns += reigns_of(strand, court.lines[at], min(cut, _reach(strand)))
     return history_of(columns, reigns)
 
 

@@ -47,6 +47,14 @@ class TestCheckpoints:
         assert shape(plan) == [(0, 50, "recovered")]
         assert apart(plan) == []
 
+    def test_one_that_is_older_than_the_batches_says_nothing_of_later_terms(self) -> None:
+        desk = Desk()
+        one = desk.copy(seg(0, *TERMS[:3]), source="b1", epochs=((0, 0),), ends={"index-entry": 40})
+        two = desk.copy(seg(0, *TERMS), source="b2", epochs=((0, 0), (1, 20)))
+        plan = plan_of(desk, one, two)
+        assert shape(plan) == [(0, 40, "recovered")]
+        assert apart(plan) == []
+
     def test_one_that_the_batches_of_another_copy_contradict(self) -> None:
         desk = Desk()
         one = desk.copy(seg(0, *TERMS), source="b1", epochs=((0, 0), (1, 20)))
