@@ -79,17 +79,17 @@ def command(
         report = api.check(paths, deep=deep, outputs=outputs, progress=display, **flags)
         display.outcome(int(report.exit_code))
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
-    if json_file == "-":
-        sys.stdout.buffer.write(dumps(report.to_dict()).encode())
-    else:  # before any file, which may find its disk full: what was learned in hours is then on the screen
-        render.report(report, request)
-        sys.stdout.flush()
-    if json_file not in (None, "-"):
-        write_text(Path(str(json_file)), dumps(report.to_dict()))
-    if html_file is not None:
-        html_page.write(Path(html_file), report, request)
-    if mapfile is not None:
-        write_maps(report, mapfile)
+    with render.first() as afterwards:
+        if mapfile is not None:
+            afterwards.callback(write_maps, report, mapfile)
+        if html_file is not None:
+            afterwards.callback(html_page.write, Path(html_file), report, request)
+        if json_file not in (None, "-"):
+            afterwards.callback(write_text, Path(str(json_file)), dumps(report.to_dict()))
+        if json_file == "-":
+            sys.stdout.buffer.write(dumps(report.to_dict()).encode())
+        else:
+            render.report(report, request)
     if verbose:
         click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
     return int(report.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,17 @@ def hints_of(document: Document, internal: bool) -> Iterable[str]:
     if inside and not internal:
         yield f"Internal topics hold {number(inside)} of these records; --internal writes them too."
     yield from document.get("hints", ())
+
+
+@contextmanager
+def first() -> Iterator[ExitStack]:
+    """What is said within comes before any file is written; what is called back is done all the same where stdout fails.
+
+    A full disk under a file must not take from the screen what was learned in hours, nor a reader that goes away the file.
+    """
+    with ExitStack() as afterwards:
+        yield afterwards
+        sys.stdout.flush()
 
 
 def report(account: IntegrityReport, request: Request, receipt: Receipt | None = None) -> None:

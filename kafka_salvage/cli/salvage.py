@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +129,8 @@ def command(
         receipt = api.salvage(paths, out=out, formats=formats, outputs=outputs, progress=display, **flags)
         display.outcome(receipt.exit_code)
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
-    render.report(receipt.report, request, receipt)
-    if html_file is not None:
-        sys.stdout.flush()
-        html_page.write(Path(html_file), receipt.report, request, receipt)
+    with render.first() as afterwards:
+        if html_file is not None:
+            afterwards.callback(html_page.write, Path(html_file), receipt.report, request, receipt)
+        render.report(receipt.report, request, receipt)
     return receipt.exit_code

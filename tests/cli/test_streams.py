@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -27,6 +28,20 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, verb: str) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_of_a_reader_that_goes_away_files_are_written_all_the_same(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = ["check", str(damaged(tmp_path / "b")), "--json", "r.json", "--html", "p.html", "--mapfile", "maps"]
+    done = subprocess.run(
+        [*COMMAND, *words], stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+    assert json.loads((tmp_path / "r.json").read_text())["summary"]["offsets"]["lost"] == 10
+    assert (tmp_path / "p.html").read_text().endswith("</html>\n")
+    assert list((tmp_path / "maps").rglob("*"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 class TestFull:
     """A full disk under one of the outputs."""
@@ -47,9 +62,10 @@ class TestFull:
         assert f"Written to {tmp_path / 'out'}" in done.stdout
         assert ks("verify", tmp_path / "out").returncode == 0
 
-    def test_of_the_screen_files_are_not_begun(self, tmp_path: Path) -> None:
+    def test_of_the_screen_files_are_written_all_the_same(self, tmp_path: Path) -> None:
         with Path("/dev/full").open("w") as full:
-            command = [*COMMAND, "check", str(damaged(tmp_path / "b"))]
+            command = [*COMMAND, "check", str(damaged(tmp_path / "b")), "--html", str(tmp_path / "p.html")]
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert done.returncode == 5
         assert done.stderr.startswith("Error: the standard output could not be written: no space left on device.")
+        assert (tmp_path / "p.html").read_text().endswith("</html>\n")
