@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
+from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.runtime.nrt import rtsys
 
@@ -133,15 +134,26 @@ def kernel(function: F) -> F:
     return cast(F, made)
 
 
+def _once(made: Any) -> Any:
+    """Compiles a function once for integers: Numba would do it again for each constant that is passed to it."""
+    template = made.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return template(tuple(types.unliteral(a) for a in args), {k: types.unliteral(a) for k, a in kws.items()})
+
+    made.get_call_template = get_call_template
+    return made
+
+
 def inner(function: F) -> F:
     """A function that only kernels call: inlined by force, no wrapper (calling it from compiled Python would crash)."""
     if not COMPILED:
         return function
-    return cast(F, _njit(forceinline=True, **_BARE, **_pipeline(1))(function))
+    return cast(F, _once(_njit(forceinline=True, **_BARE, **_pipeline(1))(function)))
 
 
 def outlined(function: F) -> F:
     """A function that only kernels call and that is large or rare: no wrapper, never forced inline."""
     if not COMPILED:
         return function
-    return cast(F, _njit(**_BARE, **_pipeline(1))(function))
+    return cast(F, _once(_njit(**_BARE, **_pipeline(1))(function)))
