@@ -272,10 +272,23 @@ def _header_slices_differ(ours: RecordTable, theirs: RecordTable) -> Bool:
     """Which headers differ, of tables whose records have as many each."""
     made = []
     for name in ("header_key", "header_value"):
-        sides = []
-        for table in (ours, theirs):
-            low, high = int(table.header_first[0]), int(table.header_first[-1])
-            starts, sizes = getattr(table, f"{name}_start")[low:high], getattr(table, f"{name}_size")[low:high]
-            sides.append((table.data, starts, sizes.astype(np.int64)))
-        made.append(_differ(*sides[0], *sides[1]))
+        (data, starts, sizes), (other, places, lengths) = _headers_of(ours, name), _headers_of(theirs, name)
+        differ = _differ(data, starts, sizes, other, places, lengths)
+        if name == "header_key":
+            for at in np.flatnonzero(differ).tolist():
+                one = _shown(data, int(starts[at]), int(sizes[at]))
+                differ[at] = one != _shown(other, int(places[at]), int(lengths[at]))
+        made.append(differ)
     return np.asarray(made[0] | made[1])
+
+
+def _headers_of(table: RecordTable, name: str) -> tuple[U8, I64, I64]:
+    """The buffer, starts and sizes of a column of headers."""
+    low, high = int(table.header_first[0]), int(table.header_first[-1])
+    starts, sizes = getattr(table, f"{name}_start")[low:high], getattr(table, f"{name}_size")[low:high]
+    return table.data, starts, sizes.astype(np.int64)
+
+
+def _shown(data: U8, start: int, size: int) -> bytes:
+    """A header's name as far as a client's interface shows it: up to the first zero byte."""
+    return data[start : start + size].tobytes().partition(b"\0")[0]

@@ -148,3 +148,10 @@ def test_a_record_without_a_timestamp_may_have_been_given_one() -> None:
     assert (counts.equal, counts.retimed) == (1, 1)
     counts = one(Row(5, timestamp=100), Row(9, timestamp=123))
     assert (counts.equal, counts.differing) == (0, 1)
+
+
+def test_names_of_headers_are_compared_as_far_as_a_client_shows_them() -> None:
+    ours = Row(5, headers=((b"a\0b", b"1"), (b"c", b"2")))
+    assert one(ours, Row(9, headers=((b"a", b"1"), (b"c", b"2")))).equal == 1
+    assert one(ours, Row(9, headers=((b"ab", b"1"), (b"c", b"2")))).differing == 1
+    assert one(ours, Row(9, headers=((b"a", b"1"), (b"", b"2")))).differing == 1
