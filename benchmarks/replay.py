@@ -217,7 +217,7 @@ def run(options: Options) -> Iterator[Result]:
     folder = options.folder / "replay"
     folder.mkdir(parents=True)
     try:
-        with Cluster(folder / "broker", extra={"log.cleanup.policy": "delete"}) as cluster:
+        with Cluster(folder / "broker", extra={"log.segment.delete.delay.ms": "100"}) as cluster:
             try:
                 cluster.start()
             except UnavailableError as error:

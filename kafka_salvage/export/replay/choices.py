@@ -57,8 +57,8 @@ class ReplayChoices:
     compression: str | None = None
     batch_size: int | None = None
     rate: float | None = None
-    chunk_bytes: int = 64 << 20
-    chunk_records: int = 1 << 20
+    chunk_bytes: int = 256 << 20
+    chunk_records: int = 1 << 22
     jobs: int = 2
 
     def __post_init__(self) -> None:

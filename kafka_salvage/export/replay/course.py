@@ -89,8 +89,8 @@ class CourseOptions:
         told: is told bytes and records that are done.
     """
 
-    chunk_records: int = 1 << 20
-    chunk_bytes: int = 64 << 20
+    chunk_records: int = 1 << 22
+    chunk_bytes: int = 256 << 20
     step_bytes: int = 1 << 62
     append: bool = False
     tolerance: Tolerance = field(default_factory=Tolerance)

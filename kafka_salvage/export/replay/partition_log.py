@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
 
+from kafka_salvage.errors import DestinationError
 from kafka_salvage.export.replay.config import ClientSettings
 from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.sender import Sender, TransactionsRefused
@@ -44,16 +47,29 @@ class PartitionLog:
 
     def fence(self) -> None:
         """See `course.Log`."""
-        self._sender.connect(self._topic, self._partition)
-        if self.transactional:
-            try:
-                self._sender.fence()
-            except TransactionsRefused:
-                self._sender.close()
-                self.transactional = False
-                self._sender = Sender(self._settings, None, self._more)
+        reached = Thread(target=self._reach, name="replay-reach", daemon=True)
+        reached.start()  # both clients look for the leader at the same time
+        try:
+            self._sender.connect(self._topic, self._partition)
+            self._shut_out()
+        finally:
+            reached.join()
         if not self.transactional and self._resumed:
             self._await_quiet()
+
+    def _shut_out(self) -> None:
+        if not self.transactional:
+            return
+        try:
+            self._sender.fence()
+        except TransactionsRefused:
+            self._sender.close()
+            self.transactional = False
+            self._sender = Sender(self._settings, None, self._more)
+
+    def _reach(self) -> None:
+        with suppress(DestinationError):  # it comes again, with words, when it is asked in earnest
+            self.bounds()
 
     def _await_quiet(self) -> None:
         """Nothing shuts out a predecessor without transactions: what it had sent when it was killed arrives soon."""

@@ -135,7 +135,6 @@ def replay(
     return Replay(plan, None, receipt, settings.notes)
 
 
-_LEAST_CHUNK, _MOST_CHUNK = 4 << 20, 64 << 20
 _SENT = ("open", "unknown", "aborted", "divergent")
 
 
@@ -154,8 +153,6 @@ def choices_of(flags: ReplayFlags, jobs: int) -> tuple[ReplayChoices, Flags]:
     for name in rest["include"]:
         if name not in known:
             raise RequestError(f"--include {name}: there is nothing of this name")
-    room = flags.get("memory", 512 << 20) // (4 * jobs)  # what is sent stays in memory until it is acknowledged
-    own.setdefault("chunk_bytes", max(_LEAST_CHUNK, min(_MOST_CHUNK, room)))
     made = ReplayChoices(
         include=frozenset(name for name in include if name in _SENT),
         topic_configs=dict(flags.get("topic_config", {})),
