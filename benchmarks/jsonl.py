@@ -91,7 +91,9 @@ def _fresh(out: Path) -> None:
     os.sync()  # what an earlier turn left to be written is not on this one's bill
 
 
-def _whole(data: bytes, batches: int, partitions: int, folder: Path, where: str, options: Options) -> Iterator[Result]:
+def _whole(partitions: int, folder: Path, where: str, options: Options) -> Iterator[Result]:
+    batches = options.size // partitions // 16_040
+    data = segment(batches, PER_BATCH)
     tree, out, target = options.folder / "tree", folder / "out", folder / "lines"
     for number in range(partitions):
         place = tree / f"orders-{number}" / f"{0:020d}.log"
@@ -115,7 +117,7 @@ def _whole(data: bytes, batches: int, partitions: int, folder: Path, where: str,
 
 
 def run(options: Options) -> Iterator[Result]:
-    """The cases of this module: half the size asked for; the text is three times as large."""
+    """The cases of this module: half the size asked for, all of it for whole commands; the text is four times as large."""
     batches = options.size // 2 // 16_040
     data = segment(batches, PER_BATCH)
     path, target = options.folder / f"{0:020d}.log", options.folder / "lines"
@@ -137,12 +139,12 @@ def run(options: Options) -> Iterator[Result]:
     target.unlink()
     path.unlink()
     for partitions in (1, 2):
-        yield from _whole(data, batches, partitions, options.folder, "disk", options)
+        yield from _whole(partitions, options.folder, "disk", options)
     if os.access(MEMORY, os.W_OK):
         folder = MEMORY / f"kafka-salvage-bench-{os.getpid()}"
         folder.mkdir()
         try:
             for partitions in (1, 2):
-                yield from _whole(data, batches, partitions, folder, str(MEMORY), options)
+                yield from _whole(partitions, folder, str(MEMORY), options)
         finally:
             shutil.rmtree(folder)

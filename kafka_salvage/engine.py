@@ -7,11 +7,14 @@ than were asked for, however deep the tasks are nested.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -118,6 +121,13 @@ def done_here(work: Callable[[T], R], item: T) -> Future[R]:
     except Exception as error:  # noqa: BLE001 # raised again where the result is asked for
         future.set_exception(error)
     return future
+
+
+def release() -> None:
+    """Gives memory that is freed back to the system, between two stages of which the second needs other memory than the first."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def settle(futures: Iterable[Future[Any]]) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kafka_salvage import engine
 from kafka_salvage.errors import DestinationError
 from kafka_salvage.export import manifest
 from kafka_salvage.export.atomic import Stage, StagedFile
@@ -38,6 +39,7 @@ from kafka_salvage.export.resuming import Bookmarks, fingerprint
 from kafka_salvage.export.sink import Setting
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.progress import Progress
+from kafka_salvage.regions import packing
 
 if TYPE_CHECKING:
     from kafka_salvage.integrity.report import IntegrityReport
@@ -125,6 +127,8 @@ class _Rescue:
 
     def _write(self) -> Receipt:
         plan, stage, progress = self._plan, self._stage, self._progress
+        packing.forget()
+        engine.release()
         aside = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
         passes = 2 if self._options.latest_per_key else 1
         progress.stage("write", passes * sum(line.bytes for line in self._lines) + aside)

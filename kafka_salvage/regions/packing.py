@@ -20,7 +20,7 @@ from kafka_salvage.scan.batches import I64
 
 FEW = 1 << 12
 """Rows of a table that is not worth packing."""
-ROOM = 48 << 20
+ROOM = 24 << 20
 """Bytes of unpacked columns that are kept at most, over all tables."""
 _NARROW = (np.int8, np.int16, np.int32)
 
@@ -56,8 +56,18 @@ class _Kept:
             for key in [key for key in self._columns if key[0] == owner]:
                 self._bytes -= self._columns.pop(key).nbytes
 
+    def clear(self) -> None:
+        with self._lock:
+            self._columns.clear()
+            self._bytes = 0
+
 
 _KEPT = _Kept()
+
+
+def forget() -> None:
+    """Drops all unpacked columns: whoever calls this will read few of them."""
+    _KEPT.clear()
 
 
 class _Differences:

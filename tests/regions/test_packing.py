@@ -87,6 +87,9 @@ def test_what_is_kept_unpacked_is_bounded_and_goes_with_its_table(monkeypatch: p
         assert all(pool.map(read, range(2000)))
     assert 0 < kept._bytes <= 40 * 8 * FEW
     assert kept._bytes == sum(column.nbytes for column in kept._columns.values())
+    packing.forget()
+    assert kept._bytes == len(kept._columns) == 0
+    assert read(3)
     tables.clear()
     gc.collect()
     assert kept._bytes == 0
