@@ -36,7 +36,7 @@ SECRETS = frozenset(
 _PASSED = frozenset(
     {
         "broker.address.family", "broker.address.ttl", "client.dns.lookup", "client.id", "client.rack",
-        "connections.max.idle.ms", "enable.sasl.oauthbearer.unsecure.jwt", "enable.ssl.certificate.verification",
+        "connections.max.idle.ms", "enable.ssl.certificate.verification",
         "metadata.max.age.ms", "reconnect.backoff.max.ms", "reconnect.backoff.ms", "retry.backoff.max.ms",
         "retry.backoff.ms", "socket.connection.setup.timeout.ms", "socket.keepalive.enable", "socket.max.fails",
         "socket.nagle.disable", "socket.receive.buffer.bytes", "socket.send.buffer.bytes", "socket.timeout.ms",
