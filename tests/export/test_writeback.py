@@ -39,7 +39,7 @@ def test_each_stretch_is_sent_once_and_room_is_given_back(tmp_path: Path, monkey
     real = writeback._system
     calls: list[tuple[str, tuple[int, ...]]] = []
 
-    def spied(name: str, *types: type[object]) -> Any:
+    def spied(name: str, *types: Any) -> Any:
         function = real(name, *types)
 
         def call(descriptor: int, *arguments: int) -> int:
