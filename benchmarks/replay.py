@@ -40,7 +40,7 @@ from tests.support.jars import UnavailableError
 
 _GOAL = 0.8
 _BATCH = 1_000_000
-_MOST = 192 << 20
+_MOST = 384 << 20
 _STEP = 2000
 _TOPIC = "orders"
 _NUMBERS = itertools.count()

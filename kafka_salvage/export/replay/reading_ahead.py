@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -35,6 +35,9 @@ class Ahead(Generic[T]):
             self._put((None, None, True))
         except BaseException as error:  # noqa: BLE001 - told to whoever asks for the next item
             self._put((None, error, True))
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()  # files are closed now, and not when it is collected
 
     def _put(self, item: tuple[T | None, BaseException | None, bool]) -> bool:
         while not self._stopped.is_set():
