@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_each_stretch_is_sent_once_and_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = writeback._system
+    real: Callable[..., Any] = writeback._system
     calls: list[tuple[str, tuple[int, ...]]] = []
 
     def spied(name: str, *types: Any) -> Any:
