@@ -84,7 +84,10 @@ CASES = {
     "a record of 100 MiB": Case(_one_batch(1, 100 * MIB), (0, 0), _NARROW, apart=True),
     "a batch that inflates to 100 MiB": Case(_one_batch(104_000, 1000, ZSTD), (0, 0)),
     "compacted, tiny batches": Case(_volume(volume.compacted), (_TWO_MILLION, _TWO_MILLION // 4)),
-    "transactions that take turns": Case(_volume(volume.transactions), (_TWO_MILLION, _TWO_MILLION // 4)),
+    "transactions that take turns": Case(_volume(volume.transactions), (_TWO_MILLION // 2, _TWO_MILLION // 4)),
+    "two million batches of transactions": Case(
+        _volume(volume.transactions), (_TWO_MILLION, _TWO_MILLION // 8), ("segments", "jsonl")
+    ),
 }
 
 
