@@ -216,6 +216,20 @@ def named_apart(partition: PartitionPlan) -> Iterator[Batch]:
                     at += 12 + max(length, 14)
 
 
+def claimed_bytes(partition: PartitionPlan) -> Iterator[bytes]:
+    """Damaged bytes that hold batches in the extent of a damaged one: such are named, up to a number, and never believed."""
+    for survey in partition.replicas:
+        for segment in survey.segments:
+            found = {f.start for f in segment.findings if f.code == "embedded-batch"}
+            places = [
+                (r.start, r.stop)
+                for r in segment.regions
+                if r.verdict is Verdict.DAMAGED and any(r.start <= at < r.stop for at in found)
+            ]
+            data = segment.segment.file.real.read_bytes() if places else b""
+            yield from (data[start:stop] for start, stop in places)
+
+
 def main_lines(plan: Plan) -> dict[Key, PartitionPlan]:
     """The selected line of each partition."""
     return {(p.topic, p.partition): p for p in plan.partitions if p.selected}
@@ -237,7 +251,8 @@ def hold(
     wrong += [f"{b[0]} after {a[1]}" for a, b in pairwise(batches) if b[0] <= a[1]]
     wrong += [f"invented {b[0]}..{b[1]}" for b in batches if b not in original]
     doubted = set(named_apart(partition))
-    lacking = untouched - set(batches) - doubted
+    claimed = list(claimed_bytes(partition))
+    lacking = {b for b in untouched - set(batches) - doubted if not any(b[2][12:] in each for each in claimed)}
     wrong += [f"not given {b[0]}..{b[1]}" for b in sorted(lacking) if b[1] >= partition.log_start]
     taken = {o for b in batches for o in range(b[0], b[1] + 1)}
     ledger = {o for s in partition.ledger if s.status in _GIVEN for o in range(s.offsets.start, s.offsets.stop)}
