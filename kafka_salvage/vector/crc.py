@@ -31,7 +31,9 @@ zlib_table = summing.make_table(ZLIB)
 def _narrow(polynomial: Polynomial, variant: str, table: summing.Update) -> summing.Update:
     """The CPU's own instruction where it has one for the polynomial (three streams of it outrun 128-bit folding)."""
     if variant != "table" and (polynomial is CASTAGNOLI or target()[0] == "aarch64"):
-        return summing.make_words(polynomial)
+        words = summing.make_words(polynomial)
+        fused = variant == "clmul" and polynomial is CASTAGNOLI
+        return summing.make_fused(polynomial, words) if fused else words
     return summing.make_clmul(polynomial, table) if variant == "clmul" else table
 
 

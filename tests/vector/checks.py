@@ -159,7 +159,11 @@ def main() -> None:
     from kafka_salvage.vector.crc import crc_variant
 
     small = "--small" in sys.argv
-    check_sums([*range(0, 70, 13), 300] if small else [*range(301), 511, 512, 513, 1535, 1536, 1537, 5000, 70000])
+    check_sums(
+        [*range(0, 70, 13), 300]
+        if small
+        else [*range(301), 511, 512, 513, 1535, 1536, 1537, 3327, 3328, 3329, 6656, 70000]
+    )
     data = sample(40 if small else 200)
     check_walk(data)
     check_resync(data, len(data) // 3)
