@@ -5,7 +5,7 @@ itself never move a batch. So where one copy has a batch at an offset at which n
 very bytes at another one, it stands at a wrong offset here: a `duplicate`. A repaired offset counts less than any that was not
 touched; where a batch follows on densely in its own copy, that speaks for its offset. A tie decides nothing.
 
-Only offsets are read that some copy has and some copy lacks.
+Only offsets are read that some copy has and some copy lacks, and those at which copies turned out to conflict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from kafka_salvage.plan.believing import disbelieve
 from kafka_salvage.plan.cursors import Rows, chunks
 from kafka_salvage.plan.edges import Edges
-from kafka_salvage.plan.strands import Strand, both, minus, union
+from kafka_salvage.plan.strands import EMPTY, Spans, Strand, both, minus, union
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.verdict import Verdict
@@ -31,19 +31,20 @@ _COLUMNS = ("digest", "base", "piece", "position", "strand")
 _Columns = dict[str, I64]
 
 
-def lead_back(strands: Sequence[Strand], edges: Edges) -> list[ReplicaSurvey]:
+def lead_back(strands: Sequence[Strand], edges: Edges, conflicts: Spans = EMPTY) -> list[ReplicaSurvey]:
     """The copies without batches that the others prove to stand at a wrong offset.
 
     Args:
         strands: copies of one incarnation of a compacted topic.
         edges: reads batches again.
+        conflicts: offsets at which copies have batches that contradict each other.
 
     Raises:
         SourceError: a file that must be read again cannot be opened any more.
     """
     surveys = [strand.survey for strand in strands]
     covers = [strand.covered() for strand in strands]
-    odd = minus(union(covers), reduce(both, covers))
+    odd = union([minus(union(covers), reduce(both, covers)), conflicts])
     if not len(odd[0]):
         return surveys
     parts = [_columns(chunk) for chunk in chunks(strands, odd, edges)]

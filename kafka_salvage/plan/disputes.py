@@ -72,6 +72,10 @@ class Compared:
     quarrels: list[EpochQuarrel] = field(default_factory=list)
     shared: Spans = EMPTY
 
+    def conflicts(self) -> Spans:
+        """Offsets at which two copies contradict each other."""
+        return spans_of((e.low, e.high) for events in self.events.values() for e in events if not e.agree)
+
     def between(self, one: int, two: int) -> list[Event]:
         """Events of a pair."""
         return self.events.get((min(one, two), max(one, two)), [])

@@ -201,6 +201,12 @@ def join_copies(
     alone = _renewed(alone, placed, compaction, edges)
     alone = _renewed(alone, confirm(alone, edges, compacted=compaction.compacted), compaction, edges)
     found = compare(alone, edges, contents, compacted=compaction.compacted)
+    conflicts = found.conflicts()
+    if compaction.compacted and len(conflicts[0]):
+        again = _renewed(alone, lead_back(alone, edges, conflicts), compaction, edges)
+        if any(new is not old for new, old in zip(again, alone, strict=True)):
+            alone = again
+            found = compare(alone, edges, contents, compacted=True)
     lineage = decide(alone, found, prefer)
     strands = corroborate(alone, lineage, compaction, edges)
     preferred = [prefer is not None and prefer in names_of(strand.survey) for strand in strands]
