@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kafka_salvage.cli import aside
-from tests.cli.ground import COMMAND, clean, ks
+from tests.cli.ground import COMMAND, ks
 from tests.cli.test_interrupted import plain
 from tests.support.demo import assemble
 
@@ -187,7 +187,8 @@ def said(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def test_a_tree_that_may_only_be_read_by_a_user_who_owns_nothing(tmp_path: Path) -> None:
-    warm = clean(tmp_path / "warm")
+    warm = tmp_path / "warm"
+    assemble(warm)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
@@ -201,7 +202,7 @@ def test_a_tree_that_may_only_be_read_by_a_user_who_owns_nothing(tmp_path: Path)
         before = {path: path.stat().st_mtime_ns for path in paths}
         expected = ks("check", root)
         done = plain(warm, "check", root)
-        assert (done.returncode, said(done)) == (3, said(expected))
+        assert (done.returncode, said(done)) == (3, said(expected)), done.stderr
         done = plain(warm, "salvage", root, "--out", place / "work" / "out")
         assert done.returncode == 3, done.stderr
         assert (

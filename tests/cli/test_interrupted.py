@@ -124,7 +124,7 @@ def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finis
     real, calls = os.fsync, iter(range(100))
 
     def full(descriptor: int) -> None:
-        if next(calls) == 2:
+        if next(calls, 100) >= 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(descriptor)
 
@@ -186,7 +186,10 @@ def test_a_report_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest
 def test_full_streams_and_devices(tmp_path: Path) -> None:
     root = clean(tmp_path / "b")
     done = ks("check", root, "--json", "/dev/full")
-    assert (done.returncode, done.stdout) == (5, "")
+    assert (done.returncode, done.stdout[:7]) == (
+        5,
+        "INTACT:",
+    )  # what was learned is said, whatever becomes of the file
     assert done.stderr.startswith("Error: /dev/full could not be written: no space left on device")
     for words in (["check", str(root)], ["check", str(root), "--json", "-"], ["show", str(root)]):
         with Path("/dev/full").open("w") as full:
