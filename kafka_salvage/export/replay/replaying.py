@@ -122,7 +122,8 @@ def replay(
     target = Target(settings) if execute or dry_run else None
     if target is not None:
         target.describe(())  # what cannot be reached shows before the work
-    places = [*outputs, *([] if state is None else [state])]
+    here = ["replay-"] if execute else []  # the journal's default place, whatever its id will be
+    places = [*outputs, *(here if state is None else [state])]
     supply = _supply(listed, choices, rest, places)
     plan = plan_replay(supply, choices, jobs=jobs, progress=progress)
     if target is None:

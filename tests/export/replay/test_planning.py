@@ -356,6 +356,21 @@ def test_choices_that_make_no_sense_are_refused(choices: dict[str, Any]) -> None
         ReplayChoices(**choices)
 
 
+def test_the_journal_has_no_default_place_inside_a_named_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reachable:
+        def __init__(self, settings: object) -> None:
+            pass
+
+        def describe(self, names: object) -> None:
+            pass
+
+    put(root, "t-0", Build(base=0).v2(3), 0)
+    monkeypatch.setattr("kafka_salvage.export.replay.replaying.Target", Reachable)
+    monkeypatch.chdir(root)
+    with pytest.raises(RequestError, match="lies inside"):
+        kafka_salvage.replay(f"b1={root}", bootstrap_server=SERVER, execute=True)
+
+
 def test_nothing_is_written_into_a_source(root: Path, tmp_path: Path) -> None:
     put(root, "t-0", Build(base=0).v2(3), 0)
     with pytest.raises(RequestError, match="lies inside"):
