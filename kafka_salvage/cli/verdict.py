@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,8 +42,7 @@ def verdict(document: Document, verb: str = "check") -> tuple[str, str]:
         case "covered":
             return "bold yellow", f"{_covered(document)}; {kept}."
         case "ambiguous":
-            disputed = plural(offsets["ambiguous"], "offset")
-            return "bold red", f"A PERSON MUST DECIDE: copies disagree on {disputed}{_also(offsets)}; {kept}."
+            return "bold red", f"A PERSON MUST DECIDE: {_disputed(document)}{_also(offsets)}; {kept}."
         case "failed":
             return "bold red", f"NOT ALL COULD BE READ: {_failed(document)}{_also(offsets)}; {kept}."
     return "bold red", f"{_loss(document)}; {kept}."
@@ -92,8 +92,29 @@ def _covered(document: Document) -> str:
     ]
     if apart or summary["offsets"]["divergent"]:
         return f"NOTHING LOST, BRANCHES ARE KEPT APART: files disagree ({listed(apart)})"
+    for code, words in (("cluster-mismatch", "ANOTHER CLUSTER IS"), ("topic-id-mismatch", "OTHER INCARNATIONS ARE")):
+        if others := _named(document, code):
+            return f"NOTHING LOST, {words} KEPT APART: {listed(others)}"
     files = sorted({finding["path"] for finding in document["findings"] if not finding["detail"].get("harmless")})
     return f"NOTHING LOST, SIDE FILES ARE DAMAGED: {listed(files)}" if files else "DAMAGED, NOTHING LOST"
+
+
+def _named(document: Document, code: str) -> list[str]:
+    """Directories that findings of a kind name."""
+    return sorted({f["path"].rpartition("/")[2] for f in document["findings"] if f["code"] == code})
+
+
+def _disputed(document: Document) -> str:
+    """What a person must decide: which of several bytes, or which of several logs of one name."""
+    offsets = document["summary"]["offsets"]["ambiguous"]
+    clusters, topics = _named(document, "cluster-mismatch"), _named(document, "topic-id-mismatch")
+    if offsets or not (clusters or topics):
+        return f"copies disagree on {plural(offsets, 'offset')}"
+    if clusters:
+        names = Counter(f"{p['topic']}-{p['partition']}" for p in document["partitions"])
+        clusters = [name for name in clusters if names[name] > 1] or clusters
+        return f"two clusters have partitions of the same name ({listed(clusters)}): --prefer NAME"
+    return f"two topics have the same name ({listed(topics)}): --prefer NAME"
 
 
 def _is_divergent(span: Document) -> bool:

@@ -45,6 +45,31 @@ def test_side_files_alone(tmp_path: Path, capsys: Caught) -> None:
     )
 
 
+@pytest.mark.parametrize(("brokers", "code"), [(2, 4), (3, 6)])
+def test_two_clusters_are_named_as_such(tmp_path: Path, capsys: Caught, brokers: int, code: int) -> None:
+    """Nobody's offsets disagree, and no side file is damaged: what is to be decided is which cluster is meant."""
+    homes = [clean(tmp_path / f"b{number}", node=number) for number in range(brokers)]
+    properties = homes[-1] / "meta.properties"
+    lines = [line for line in properties.read_text().splitlines() if not line.startswith("cluster.id")]
+    properties.write_text("\n".join([*lines, "cluster.id=zzzzzzzzzzzzzzzzzzzzzz"]) + "\n")
+    assert run(["check", *map(str, homes)]) == code
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "A PERSON MUST DECIDE: two clusters have partitions of the same name (orders-0, payments-1): --prefer NAME; "
+        if code == 4
+        else "NOTHING LOST, ANOTHER CLUSTER IS KEPT APART: orders-0, payments-1; "
+    )
+
+
+def test_two_topics_of_one_name_are_named_as_such(tmp_path: Path, capsys: Caught) -> None:
+    homes = [clean(tmp_path / f"b{number}", node=number) for number in range(2)]
+    for home, letter in zip(homes, "ab", strict=True):
+        (home / "orders-0" / "partition.metadata").write_text(f"version: 0\ntopic_id: {letter * 21}A\n")
+    assert run(["check", *map(str, homes)]) == 4
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("A PERSON MUST DECIDE: two topics have the same name (orders-0): --prefer NAME; ")
+
+
 def test_json_on_stdout_is_all_that_is_there(tmp_path: Path) -> None:
     root = damaged(tmp_path / "b")
     done = ks("check", root, "--json", "-", "-v", "--log-json")
