@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -110,5 +113,33 @@ def test_a_cluster_that_is_not_there_is_one_sentence_and_5(
     assert run(["replay", str(root), "--bootstrap-server", f"127.0.0.1:{port}", "--execute"]) == 5
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"Error: no broker answers at 127.0.0.1:{port}"
+    assert "connection was refused" in lines[1]
     assert lines[-1].startswith("  do: ")
     assert not list(Path.cwd().glob("replay-*"))
+
+
+def test_an_address_where_nothing_listens_is_named_within_seconds(root: Path, capsys: Caught) -> None:
+    (port,) = free_ports(1)
+    begun = time.monotonic()
+    assert run(["replay", str(root), "--bootstrap-server", f"127.0.0.1:{port}", "--dry-run"]) == 5
+    assert time.monotonic() - begun < 8
+    assert f"no broker answers at 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+class _NoBroker(socketserver.BaseRequestHandler):
+    """Another service."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+def test_another_service_at_the_address_is_named_so(root: Path, capsys: Caught) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _NoBroker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        assert run(["replay", str(root), "--bootstrap-server", address, "--execute"]) == 5
+        server.shutdown()
+    said = capsys.readouterr().err
+    assert said.startswith(f"Error: what answers at {address} does not speak as a Kafka broker does")
+    assert "TLS" in said

@@ -23,6 +23,7 @@ _UNREACHABLE: _Words = (
     ),
     "Try the same address with kafka-topics --bootstrap-server {address} --list. " + _AGAIN,
 )
+_REFUSED = "the connection was refused: nothing listens at this port, or the broker is down"
 _LOGIN: _Words = (
     "{address} refused the login",
     ("the user name or the password is wrong", "the broker offers another SASL mechanism"),
@@ -33,6 +34,14 @@ _WORDS: dict[str, _Words] = {
     "_TRANSPORT": _UNREACHABLE,
     "_ALL_BROKERS_DOWN": _UNREACHABLE,
     "_TIMED_OUT": _UNREACHABLE,
+    "_BAD_MSG": (
+        "what answers at {address} does not speak as a Kafka broker does",
+        (
+            "it is another service, or a proxy",
+            "the broker expects TLS there, and security.protocol is not SSL or SASL_SSL",
+        ),
+        "Give the address of a broker's listener, and its security.protocol in --command-config. " + _AGAIN,
+    ),
     "_RESOLVE": ("the name in {address} has no address", (), "Correct --bootstrap-server."),
     "_AUTHENTICATION": _LOGIN,
     "SASL_AUTHENTICATION_FAILED": _LOGIN,
@@ -122,7 +131,14 @@ _WORDS["PRODUCER_FENCED"] = _WORDS["INVALID_PRODUCER_EPOCH"] = _WORDS["_FENCED"]
 _WORDS["NOT_ENOUGH_REPLICAS_AFTER_APPEND"] = _WORDS["NOT_ENOUGH_REPLICAS"]
 _WORDS["_MSG_TIMED_OUT"] = _UNREACHABLE
 
-TELLING = ("_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "UNSUPPORTED_SASL_MECHANISM", "_SSL", "_RESOLVE")
+TELLING = (
+    "_AUTHENTICATION",
+    "SASL_AUTHENTICATION_FAILED",
+    "UNSUPPORTED_SASL_MECHANISM",
+    "_SSL",
+    "_BAD_MSG",
+    "_RESOLVE",
+)
 """Complaints of the connection that say more than that an answer did not come, the most telling first."""
 
 
@@ -138,6 +154,8 @@ def failure(name: str, text: str, address: str, doing: str) -> DestinationError:
     if name not in _WORDS:
         return DestinationError(f"{doing}: {text or name} ({name})", target=address, advice=_AGAIN)
     sentence, causes, advice = _WORDS[name]
+    if "Connection refused" in text and name in ("_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT"):
+        causes = (_REFUSED, causes[-1])
     said = sentence.format(address=address, doing=doing)
     return DestinationError(said, target=address, causes=causes, advice=advice.format(address=address))
 
@@ -146,6 +164,11 @@ def most_telling(complaints: Iterable[tuple[str, str]]) -> tuple[str, str] | Non
     """The complaint of a connection that says why no answer came; None when none does."""
     found = {name: (name, text) for name, text in complaints}
     return next((found[name] for name in TELLING if name in found), None)
+
+
+def refusal(complaints: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The complaint that an address refused the connection; None when every address did something else, or nothing."""
+    return next(((name, text) for name, text in complaints if "Connection refused" in text), None)
 
 
 def missing_extra(error: ImportError) -> MissingExtraError:

@@ -14,11 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 from kafka_salvage.errors import DestinationError
 from kafka_salvage.export.replay.config import ClientSettings
-from kafka_salvage.export.replay.failures import failure, missing_extra, most_telling
+from kafka_salvage.export.replay.failures import failure, missing_extra, most_telling, refusal
 
 T = TypeVar("T")
 WAIT = 20.0
-"""Seconds until a cluster that does not answer is given up."""
+"""Seconds until a cluster that does not answer any more is given up."""
+FIRST, FAR = 4.0, 10.0
+"""The same for one that never did: where every address refuses or hangs up at once, and where there is only silence."""
 _SILENT = logging.getLogger("kafka_salvage.librdkafka")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
@@ -107,7 +109,8 @@ class Target:
         self.address = settings.bootstrap
         self._wait = wait
         self._refusal: type[Exception] = KafkaException
-        self._complaints: list[tuple[str, str]] = []
+        self._complaints: dict[str, str] = {}  # the last of each kind
+        self._reached = False
         try:
             own: dict[str, Any] = {**settings.for_client(), "error_cb": self._complain}
             self._admin: Any = AdminClient(own, logger=_SILENT)
@@ -116,7 +119,7 @@ class Target:
             raise DestinationError(f"these settings cannot be used: {said}", target=self.address) from None
 
     def _complain(self, error: Any) -> None:
-        self._complaints.append((str(error.name()), str(error.str())))
+        self._complaints[str(error.name())] = str(error.str())
 
     def describe(self, topics: Iterable[str]) -> Description:
         """What the cluster has of these topics.
@@ -206,23 +209,34 @@ class Target:
 
     def _patiently(self, ask: Callable[[], T], doing: str) -> T:
         """Asks until there is an answer, the connection says why there is none, or the time is over."""
-        deadline = time.monotonic() + self._wait
+        begun = time.monotonic()
         while True:
             try:
-                return ask()
+                answer = ask()
+                self._reached = True
+                return answer
             except self._refusal as error:
                 found = _kafka_error(error)
                 self._admin.poll(0)
                 lasting = found is not None and not found.retriable() and str(found.name()) not in _SILENCE
-                if lasting or most_telling(self._complaints) or time.monotonic() > deadline:
+                over = time.monotonic() - begun >= self._patience
+                if lasting or most_telling(self._complaints.items()) or over:
                     raise self.failure(found, doing) from error
+
+    @property
+    def _patience(self) -> float:
+        """Seconds to wait for an answer: less for the first, which a wrong address never gives."""
+        if self._reached:
+            return self._wait
+        return min(self._wait, FIRST if "_ALL_BROKERS_DOWN" in self._complaints else FAR)
 
     def failure(self, error: Any, doing: str) -> DestinationError:
         """An error of librdkafka as one for the person; a complaint of the connection tells more than its silence."""
         self._admin.poll(0)
         name, text = ("", "") if error is None else (str(error.name()), str(error.str()))
         if name in _SILENCE:
-            name, text = most_telling(self._complaints) or (name or "_TRANSPORT", text)
+            said = self._complaints.items()
+            name, text = most_telling(said) or refusal(said) or (name or "_TRANSPORT", text)
         return failure(name, self.settings.scrubbed(text), self.address, doing)
 
 
