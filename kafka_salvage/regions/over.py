@@ -21,7 +21,7 @@ from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.walk import Stop, stop_of
 
-KEPT = 10
+KEPT = 14
 """Columns that are kept of each (see `vector.passing.Over`); the others are asked once, where the walk stops."""
 REACH = 1 << 31
 """Offsets that one file may hold above its base."""

@@ -9,9 +9,7 @@ plainly simple is refused, and left to the judge.
 
 from __future__ import annotations
 
-from enum import IntEnum
-
-from kafka_salvage.vector.cache import inner, kernel, outlined
+from kafka_salvage.vector.cache import kernel, outlined
 from kafka_salvage.vector.crc import (
     castagnoli_apart,
     castagnoli_move,
@@ -20,116 +18,33 @@ from kafka_salvage.vector.crc import (
     zlib_move,
     zlib_table,
 )
-from kafka_salvage.vector.finding import HIGH_BITS, ONES, THREES
-from kafka_salvage.vector.framing import State
-from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane
-from kafka_salvage.vector.pointers import (
-    load_be16,
-    load_be32,
-    load_be64,
-    load_beu32,
-    load_i8,
-    load_i64,
-    load_u8,
-    pread,
-    store_64,
+from kafka_salvage.vector.doubts import (
+    OVER_WIDTH,
+    SCRATCH,
+    Kind,
+    Over,
+    could_be_v2,
+    header_at,
+    is_batch,
+    is_told,
+    message_stop,
+    zeros,
 )
+from kafka_salvage.vector.finding import HIGH_BITS, THREES
+from kafka_salvage.vector.framing import Outcome, State
+from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane
+from kafka_salvage.vector.pointers import load_be32, load_be64, load_beu32, load_i8, load_i64, load_u8, store_64
 from kafka_salvage.vector.polynomial import MASK
 
-
-class Over(IntEnum):
-    """Columns of a batch that was passed over (int64)."""
-
-    POSITION = 0
-    SIZE = 1
-    """Of the whole batch as its header claims it, bytes."""
-    STORED = 2
-    COMPUTED = 3
-    OFFSET = 4
-    """The first eight bytes."""
-    LAST = 5
-    """Last offset that the header claims."""
-    ZEROS_FROM = 6
-    """The first longest run of zeros; empty when there is no zero."""
-    ZEROS_TO = 7
-    ZEROS_BEHIND = 8
-    """Zeros that the batch ends with."""
-    WITNESS = 9
-    """Its CRC by tables."""
-    TOLD = 10
-    """From here on: where values would end that sizes at the batch's end tell; -1 for none. Needed until the walk stops."""
-
-
-TOLD_MOST = 6
-OVER_WIDTH = int(Over.TOLD) + TOLD_MOST
+__all__ = ["MEMBERS", "OVER_WIDTH", "SCRATCH", "Over", "pass_over"]
 MEMBERS = 8
 """Batches behind of which each may be where the damaged one truly ends."""
-SCRATCH = HEADER
-"""Bytes of memory that the kernel needs besides: a header."""
 _MOST_SUMMED = 256 << 10
 """Bytes behind what looks like headers that are summed, besides the batch's own size."""
-MOST_VALUE = 64 << 20
-"""A value that holds batches is no larger (see `regions.belief`)."""
-
 _POSITION, _FROM, _FILLED, _ADDRESS = 8 * State.POSITION, 8 * State.FROM, 8 * State.FILLED, 8 * State.ADDRESS
 _ROWS, _STORED, _COMPUTED, _SIZE = 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED, 8 * State.SIZE
 _UNTIL, _ALONE, _STOP = 8 * State.UNTIL, 8 * State.ALONE, 8 * State.STOP
-_TOLD = 8 * int(Over.TOLD)
-
-
-@inner
-def _holds(header: int, size: int) -> bool:
-    """Whether the CRC of a batch holds."""
-    if load_i8(header + 16) == 2:
-        return castagnoli_apart(header + COVERED_V2, size - COVERED_V2) == load_beu32(header + 17)
-    return zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY) == load_beu32(header + 12)
-
-
-@outlined
-def _message_stop(header: int, magic: int, readable: int) -> int:
-    """Where the bytes, read as a message of magic 0 or 1, end by their own sizes; -1: nowhere; less: it lies too far off.
-
-    Args:
-        header: address.
-        magic: how to read it.
-        readable: bytes that may be looked at.
-    """
-    place = 26 if magic == 1 else 18
-    key = load_be32(header + place)
-    if load_u8(header + 17) & 7 > 3 or key < -1:
-        return -1
-    place += 4 + max(key, 0)
-    if place + 4 > readable:
-        return -place - 4
-    value = load_be32(header + place)
-    return place + 4 + max(value, 0) if value >= -1 else -1
-
-
-@outlined
-def _is_batch(descriptor: int, away: int, position: int, filled: int, end: int, scratch: int) -> bool:
-    """Whether a sane header may begin a batch; True in doubt.
-
-    What lies in memory is summed. A message that ends further off is none if its own sizes say something else than its
-    length: no such message was ever written, whatever its CRC.
-    """
-    header = away + position
-    size = load_be32(header + 8) + OVERHEAD
-    if size > end - position:
-        return False
-    if position + size <= filled:
-        return _holds(header, size)
-    magic = load_i8(header + 16)
-    if magic == 2:
-        return True
-    stop = _message_stop(header, magic, filled - position)
-    if stop < -1:
-        place = -stop - 4
-        if place + 4 > size:
-            return False
-        if descriptor < 0 or pread(descriptor, scratch, 4, position + place) != 4:
-            return True
-        stop = place + 4 + max(load_be32(scratch), 0)
-    return stop == size
+_MISMATCH, _SIMPLE = int(Outcome.CRC_MISMATCH), int(Kind.SIMPLE)
 
 
 @outlined
@@ -166,7 +81,7 @@ def _harbours(
                 left -= reach + (claim if place + claim <= filled else HEADER)
                 if left < 0 or reach in (zero, one):
                     return True
-                if _is_batch(descriptor, away, place, filled, end, scratch):
+                if is_batch(descriptor, away, place, filled, end, scratch):
                     return True
                 if reach > covered:
                     if magic == 2:
@@ -177,54 +92,6 @@ def _harbours(
                         return True
         start += 8
     return False
-
-
-@inner
-def _zeros(away: int, start: int, stop: int, out: int) -> None:
-    """Writes the first longest run of zeros, and how many zeros come last."""
-    best_from, best_to, begin, place = start, start, start, start
-    while place < stop:
-        word = load_i64(away + place)
-        whole = place + 8 <= stop
-        if whole and word == 0:
-            place += 8
-            continue
-        if whole and not (word - ONES) & ~word & HIGH_BITS:
-            if place - begin > best_to - best_from:
-                best_from, best_to = begin, place
-            place += 8
-            begin = place
-            continue
-        for at in range(place, min(place + 8, stop)):
-            if load_u8(away + at):
-                if at - begin > best_to - best_from:
-                    best_from, best_to = begin, at
-                begin = at + 1
-        place += 8
-    if stop - begin > best_to - best_from:
-        best_from, best_to = begin, stop
-    store_64(out + 8 * Over.ZEROS_FROM, best_from)
-    store_64(out + 8 * Over.ZEROS_TO, best_to)
-    store_64(out + 8 * Over.ZEROS_BEHIND, stop - begin)
-
-
-@inner
-def _header_at(descriptor: int, away: int, position: int, start: int, filled: int, scratch: int) -> int:
-    """Address of 61 bytes at a position: in the work area, or read into the scratch; 0 when they are not to be had."""
-    if start <= position and position + HEADER <= filled:
-        return away + position
-    if descriptor >= 0 and pread(descriptor, scratch, HEADER, position) == HEADER:
-        return scratch
-    return 0
-
-
-@inner
-def _could_be_v2(header: int) -> bool:
-    """Whether the bytes would be a sane header with magic 2 put in, whatever their length."""
-    attributes, delta, count = load_be16(header + 21), load_be32(header + 23), load_be32(header + 57)
-    if attributes & -128 or attributes & 7 > 4 or load_be32(header + 12) < -1:
-        return False
-    return delta >= 0 and 0 <= count <= delta + 1
 
 
 @outlined
@@ -243,7 +110,7 @@ def _ends_elsewhere(
             return True
         if member == MEMBERS - 1 or end - place < HEADER:
             break
-        following = _header_at(descriptor, away, place, start, filled, scratch)
+        following = header_at(descriptor, away, place, start, filled, scratch)
         if following == 0:
             return True
         length = load_be32(following + 8) + OVERHEAD
@@ -264,57 +131,7 @@ def _ends_elsewhere(
     # unknown: it lies behind what is in memory, perhaps not behind the last end
     if (zero < -1 and position - zero <= place) or (one < -1 and position - one <= place):
         return True
-    return magic != 2 and place - position >= HEADER and _could_be_v2(header)
-
-
-@inner
-def _tells(
-    descriptor: int, value: int, behind: int, size: int, state: int, end: int, base: int, cap: int, scratch: int,
-    out: int,
-) -> bool:  # fmt: skip
-    """Whether a size that stands before the batch at ``behind`` may mean bytes from there on; True in doubt."""
-    if value < size:
-        return False
-    stop = behind + value
-    if stop > end and value > MOST_VALUE:
-        return False
-    if stop + HEADER <= end:
-        start, filled = load_i64(state + _FROM), load_i64(state + _FILLED)
-        header = _header_at(descriptor, load_i64(state + _ADDRESS) - start, stop, start, filled, scratch)
-        if header == 0 or is_sane(header, end - stop, base, cap):
-            return True
-    elif stop + SMALLEST <= end:
-        return True
-    for column in range(TOLD_MOST):
-        if load_i64(out + _TOLD + 8 * column) < 0:
-            store_64(out + _TOLD + 8 * column, stop)
-            return False
-    return True
-
-
-@outlined
-def _is_told(
-    descriptor: int, away: int, behind: int, size: int, state: int, end: int, base: int, cap: int, scratch: int,
-    out: int,
-) -> bool:  # fmt: skip
-    """Whether the bytes before the batch at ``behind`` may tell it as a value, by its size as int32 or varint."""
-    for column in range(TOLD_MOST):
-        store_64(out + _TOLD + 8 * column, -1)
-    if _tells(descriptor, load_be32(away + behind - 4), behind, size, state, end, base, cap, scratch, out):
-        return True
-    if load_u8(away + behind - 1) >= 0x80:
-        return False
-    value = 0
-    for back in range(1, 6):
-        byte = load_u8(away + behind - back)
-        if back > 1 and byte < 0x80:
-            break
-        value = value << 7 | (byte & 0x7F)
-        if _tells(descriptor, value, behind, size, state, end, base, cap, scratch, out):
-            return True
-        if value & 1 == 0 and _tells(descriptor, value >> 1, behind, size, state, end, base, cap, scratch, out):
-            return True
-    return False
+    return magic != 2 and place - position >= HEADER and could_be_v2(header)
 
 
 @kernel
@@ -362,15 +179,15 @@ def pass_over(
     if following > end - behind:
         return False
     computed = load_i64(state + _COMPUTED)
-    if _is_told(descriptor, away, behind, following, state, end, base, cap, scratch, out):
+    if is_told(descriptor, away, behind, following, state, end, base, cap, scratch, out):
         return False
-    zero = -1 if magic == 0 else _message_stop(header, 0, filled - position)
-    one = -1 if magic == 1 else _message_stop(header, 1, filled - position)
+    zero = -1 if magic == 0 else message_stop(header, 0, filled - position)
+    one = -1 if magic == 1 else message_stop(header, 1, filled - position)
     if _ends_elsewhere(descriptor, header, size, state, end, zero, one, scratch):
         return False
     if _harbours(descriptor, state, size, end, base, cap, zero, one, scratch):
         return False
-    _zeros(away, position, behind, out)
+    zeros(away, position, behind, out)
     if magic == 2:
         witness = castagnoli_table(MASK, header + COVERED_V2, size - COVERED_V2) ^ MASK
         last = offset + load_be32(header + 23)
@@ -384,6 +201,10 @@ def pass_over(
     store_64(out + 8 * Over.OFFSET, offset)
     store_64(out + 8 * Over.LAST, last)
     store_64(out + 8 * Over.WITNESS, witness)
+    store_64(out + 8 * Over.KIND, _SIMPLE)
+    store_64(out + 8 * Over.REASON, _MISMATCH)
+    store_64(out + 8 * Over.CLAIM, size)
+    store_64(out + 8 * Over.MAGIC, magic)
     store_64(state + _POSITION, behind)
     store_64(state + _ALONE, behind)
     return True
