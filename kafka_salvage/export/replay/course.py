@@ -7,7 +7,7 @@ Strategy:
 2. What the journal tells is believed up to its position. Everything behind it is read back and compared with what should
    come next, record by record: an acknowledgement of a commit that was lost is found out so, and so is a target that
    already holds a part (segments loaded by hand, a replay whose journal is gone). Records that are none of ours stop the
-   replay, unless they were allowed.
+   replay; where they were allowed, ours are looked for between them.
 3. What is missing is sent in chunks, each a transaction. The broker's offsets must follow on without a hole: a hole is
    another writer. Then the commit; then the journal; in that order, so that the journal never tells more than is there.
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from kafka_salvage.errors import DestinationError, InvariantError, RequestError
 from kafka_salvage.export.replay.journal import Journal
-from kafka_salvage.export.replay.matching import Cursor, Tolerance, agreeing
+from kafka_salvage.export.replay.matching import Cursor, Tolerance, agreeing, first_like
 from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.records import RecordTable
 
@@ -174,6 +174,8 @@ class Course:
         low, end = self._log.bounds()
         position = self._begun(cursor, low, end)
         self._settle(cursor, position, end)
+        if self._options.append and end > self.outcome.end:
+            self._tell(end)  # what others wrote is not read again
         self._next = end
         self._send_all(cursor)
         self._await_end()
@@ -185,11 +187,8 @@ class Course:
         """Where reading back begins; the cursor is moved behind what the journal tells."""
         told = self._journal.standing(self._topic, self._partition)
         if told is None:
-            position = end if self._options.append else low
-            if self._options.append:
-                self._tell(position)
-            self.outcome.end = position
-            return position
+            self.outcome.end = low
+            return low
         if not cursor.skip(told.records):
             raise RequestError(
                 f"the journal tells more records of {self._place} than there are to send: the source has changed",
@@ -239,8 +238,9 @@ class Course:
                 cursor.advance(count)
                 row += count
             elif self._options.append:
-                self.outcome.foreign += 1
-                row += 1
+                after = first_like(wanted, cursor.row, table, row, self._options.tolerance)
+                self.outcome.foreign += after - row
+                row = after
             else:
                 self._tell_found(placed_old, placed_new)
                 self._refuse(int(table.offset[row]), cursor.passed)

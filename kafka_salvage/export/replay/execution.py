@@ -289,11 +289,12 @@ def _notes(outcomes: Iterable[tuple[PartitionReplay, Outcome]]) -> Iterable[str]
     plain = [p for p, o in made if not o.transactional]
     if plain:
         yield (
-            f"{len(plain)} partitions were sent without transactions: after a kill, only reading back tells what arrived"
+            f"{len(plain)} partition{' was' if len(plain) == 1 else 's were'} sent without transactions: after a kill, only "
+            "reading back tells what arrived"
         )
     foreign = sum(o.foreign for _, o in made)
     if foreign:
-        yield f"{foreign:,} records on the target are none of ours"
+        yield f"{foreign:,} record{' on the target is' if foreign == 1 else 's on the target are'} none of ours"
 
 
 def producer_settings(

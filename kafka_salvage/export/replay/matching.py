@@ -135,3 +135,47 @@ def agreeing(one: RecordTable, low: int, other: RecordTable, low_b: int, toleran
         else:
             bad = middle
     return good
+
+
+_WINDOW = 1 << 10
+
+
+def first_like(one: RecordTable, low: int, other: RecordTable, start: int, tolerance: Tolerance) -> int:
+    """The first row of a table that is a given record, looked for among records of others.
+
+    Args:
+        one: what was to be sent.
+        low: its row that is looked for.
+        other: what is there.
+        start: the first row that may be it.
+        tolerance: what need not agree.
+
+    Returns:
+        The row; the number of rows when none is it.
+    """
+    window = _WINDOW
+    while start < len(other):
+        stop = min(start + window, len(other))
+        for row in _alike(one, low, other, start, stop, tolerance).tolist():
+            if same(one, low, other, row, 1, tolerance):
+                return int(row)
+        start, window = stop, window * 2
+    return len(other)
+
+
+def _alike(one: RecordTable, low: int, other: RecordTable, start: int, stop: int, tolerance: Tolerance) -> I64:
+    """Rows of a window whose sizes, timestamp, key and value are those of one record; headers are counted only."""
+    from kafka_salvage.vector.gather import gather  # Numba is loaded by those who compare only
+
+    alike = np.diff(other.header_first[start : stop + 1]) == one.header_first[low + 1] - one.header_first[low]
+    if not tolerance.timestamps and one.timestamp[low] != tolerance.stamp:
+        alike &= other.timestamp[start:stop] == one.timestamp[low]
+    for name in ("key", "value"):
+        alike &= getattr(other, f"{name}_size")[start:stop] == getattr(one, f"{name}_size")[low]
+    rows = np.flatnonzero(alike) + start
+    for name in ("key", "value"):
+        begin, size = int(getattr(one, f"{name}_start")[low]), int(getattr(one, f"{name}_size")[low])
+        if size > 0 and len(rows) > 1:
+            taken, _ = gather(other.data, getattr(other, f"{name}_start")[rows], np.full(len(rows), size, np.int32))
+            rows = rows[(taken.reshape(len(rows), size) == one.data[begin : begin + size]).all(axis=1)]
+    return np.asarray(rows, np.int64)

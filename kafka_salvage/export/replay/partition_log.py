@@ -54,8 +54,10 @@ class PartitionLog:
             self._shut_out()
         finally:
             reached.join()
-        if not self.transactional and self._resumed:
-            self._await_quiet()
+        if not self.transactional:
+            low, end = self.bounds()
+            if self._resumed or end > low:  # its journal may be gone
+                self._await_quiet()
 
     def _shut_out(self) -> None:
         if not self.transactional:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -239,6 +240,47 @@ def test_others_are_allowed_when_told(tmp_path: Path) -> None:
     assert [row for row in seen(partition) if row != strange] == records
     truth = [offset for offset, row in partition.visible if row != strange]
     assert mapped(journal) == {100 + n: offset for n, offset in enumerate(truth)}
+
+
+STRANGE: Row = (5, b"x", b"y", ())
+
+
+@pytest.mark.parametrize("killed", [None, 18, 25, 30, 33])
+@pytest.mark.parametrize("transactional", [True, False])
+def test_appending_without_its_journal_sends_nothing_twice(
+    tmp_path: Path, killed: int | None, transactional: bool
+) -> None:
+    partition, records = Partition(), plain(12)
+    partition.write([STRANGE] * 20)
+
+    def intrude(name: str) -> None:
+        if name == "send" and len(partition.entries) % 4 == 0:
+            partition.write([STRANGE])
+
+    trouble = Trouble({} if killed is None else {killed: "kill"})
+
+    def both(name: str) -> None:
+        trouble(name)
+        intrude(name)
+
+    with contextlib.nullcontext() if killed is None else pytest.raises(Killed):
+        run(tmp_path / "first", partition, records, both, append=True, transactional=transactional)
+    partition.write([STRANGE] * 3)
+    journal = run(tmp_path / "second", partition, records, append=True, transactional=transactional)
+    assert [row for row in seen(partition) if row != STRANGE] == records
+    truth = [offset for offset, row in partition.visible if row != STRANGE]
+    assert mapped(journal) == {100 + n: offset for n, offset in enumerate(truth)}
+
+
+def test_the_journal_tells_where_others_were_read_to(tmp_path: Path) -> None:
+    partition, records = Partition(), plain(12)
+    partition.write([STRANGE] * 20)
+    with pytest.raises(Killed):  # where it begins to send: the first 20 are read three times seven
+        run(tmp_path, partition, records, Trouble({8: "kill"}), append=True)
+    reads: list[str] = []
+    run(tmp_path, partition, records, reads.append, append=True)
+    assert reads.count("read") == 0
+    assert [row for row in seen(partition) if row != STRANGE] == records
 
 
 def test_a_partition_that_was_made_anew_is_refused(tmp_path: Path) -> None:
