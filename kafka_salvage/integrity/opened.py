@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from kafka_salvage.regions.map import RegionMap
@@ -36,7 +36,7 @@ class OpenedSegment:
         return self.survey.regions
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> Sequence[Finding]:
         """What was found, with evidence."""
         return self.survey.findings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -79,7 +80,7 @@ class OffsetSpan:
     open_ended: bool = False
     upper_bound: bool = False
     reason: str = ""
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class PartitionPlan:
     log_start: int
     epochs: tuple[tuple[int, int], ...]
     leans_on_leftovers: bool
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     selected: bool = True
     available: tuple[Available, ...] = ()
     line: tuple[Step, ...] = ()

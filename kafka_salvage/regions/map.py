@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.compact import Compact, Numbers
+from kafka_salvage.regions.shapes import Told, part_range
 from kafka_salvage.regions.verdict import Finding, Verdict
 
 
@@ -30,7 +35,7 @@ class Region:
     records: int = 0
     offsets: OffsetRange | None = None
     open_ended: bool = False
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
 
     @property
     def size(self) -> int:
@@ -38,12 +43,42 @@ class Region:
         return self.stop - self.start
 
 
+_START = attrgetter("start")
+
+
+class RegionCodec:
+    """Parts regions.
+
+    Args:
+        told: knows the findings that regions point at.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def part(self, value: Region) -> tuple[Hashable, Numbers]:
+        """Shape and numbers."""
+        where = value.offsets
+        why, rows = self._told.part(value.findings)
+        shape = value.verdict, value.open_ended, where is None, why
+        return shape, (value.start, value.stop, value.batches, value.records, *part_range(where), *rows)
+
+    def make(self, shape: Any, numbers: Numbers) -> Region:
+        """The region."""
+        verdict, is_open, nowhere, why = shape
+        start, stop, batches, records = numbers[:4]
+        if nowhere:
+            return Region(start, stop, verdict, batches, records, None, is_open, Told.make(why, numbers[4:]))
+        where = OffsetRange(numbers[4], numbers[5])
+        return Region(start, stop, verdict, batches, records, where, is_open, Told.make(why, numbers[6:]))
+
+
 class RegionMap:
     """Regions of one file: contiguous, from 0 to the size, without overlap.
 
     Args:
         size: bytes of the file.
-        regions: in file order.
+        regions: in file order; many are kept packed, and each is made while it is looked at.
 
     Raises:
         InvariantError: the regions leave a gap, overlap, are empty or do not end at ``size``.
@@ -53,22 +88,8 @@ class RegionMap:
 
     def __init__(self, size: int, regions: Iterable[Region]) -> None:
         self.size = size
-        self.regions: tuple[Region, ...] = tuple(regions)
-        position = 0
-        for region in self.regions:
-            if region.start != position or region.stop <= region.start:
-                raise InvariantError(
-                    f"region {region.start}..{region.stop} ({region.verdict}) does not continue at {position}",
-                    stage="regions.map",
-                    where=(min(position, region.start), max(position, region.stop)),
-                )
-            position = region.stop
-        if position != size:
-            raise InvariantError(
-                f"the regions end at {position}, the file at {size}",
-                stage="regions.map",
-                where=(min(position, size), max(position, size)),
-            )
+        kept = Compact(RegionCodec(Told()), _contiguous(size, regions), _START)
+        self.regions: Sequence[Region] = kept.settled()
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self.regions)
@@ -79,9 +100,35 @@ class RegionMap:
     def __repr__(self) -> str:
         return f"RegionMap({self.size} bytes, {len(self.regions)} regions)"
 
+    def find(self, position: int) -> int:
+        """Place of the first region that begins at or behind a position; their number when none does."""
+        if isinstance(self.regions, Compact):
+            return self.regions.find(position)
+        return bisect_left(self.regions, position, key=_START)
+
     def totals(self) -> dict[Verdict, int]:
         """Bytes per verdict; the values add up to the size."""
         sums = dict.fromkeys(Verdict, 0)
         for region in self.regions:
             sums[region.verdict] += region.size
         return sums
+
+
+def _contiguous(size: int, regions: Iterable[Region]) -> Iterator[Region]:
+    """The same regions, looked at on the way."""
+    position = 0
+    for region in regions:
+        if region.start != position or region.stop <= region.start:
+            raise InvariantError(
+                f"region {region.start}..{region.stop} ({region.verdict}) does not continue at {position}",
+                stage="regions.map",
+                where=(min(position, region.start), max(position, region.stop)),
+            )
+        position = region.stop
+        yield region
+    if position != size:
+        raise InvariantError(
+            f"the regions end at {position}, the file at {size}",
+            stage="regions.map",
+            where=(min(position, size), max(position, size)),
+        )

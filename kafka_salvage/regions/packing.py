@@ -23,6 +23,7 @@ FEW = 1 << 12
 ROOM = 24 << 20
 """Bytes of unpacked columns that are kept at most, over all tables."""
 _NARROW = (np.int8, np.int16, np.int32)
+_PLAIN = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 Column = npt.NDArray[Any]
 
@@ -96,6 +97,34 @@ class _Differences:
     @property
     def nbytes(self) -> int:
         return int(self._rest.nbytes)
+
+
+class _Narrow:
+    """One column as it is, in a smaller type."""
+
+    __slots__ = ("_column",)
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    def unpacked(self) -> Column:
+        return self._column.astype(np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self._column.nbytes)
+
+
+def narrowest(column: I64) -> _Differences | _Narrow:
+    """A column in the fewest bytes, as differences between neighbours or as it is; ``unpacked`` gives it back."""
+    packed = _Differences(column)
+    if packed.nbytes > len(column) and len(column) > 1:
+        low, high = int(column.min()), int(column.max())
+        for kind in _PLAIN:
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                narrow = column.astype(kind)
+                return _Narrow(narrow) if narrow.nbytes < packed.nbytes else packed
+    return packed
 
 
 class Packed:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.packing import FEW, Column, Packed
+from kafka_salvage.regions.shapes import findings_of
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I8, I16, I32, I64, Bool
 from kafka_salvage.scan.replica import Replica, SegmentFile
@@ -235,15 +237,19 @@ class SegmentFacts:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSurvey:
-    """The judgement of one segment file. Small: no row per batch."""
+    """The judgement of one segment file. Small: no row per batch, and of many damages a few numbers each."""
 
     segment: SegmentFile
     regions: RegionMap
     runs: RunTable
     transactions: TransactionTable
     patches: tuple[Patch, ...]
-    findings: tuple[Finding, ...]
+    findings: Sequence[Finding]
     facts: SegmentFacts
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.findings, Compact):
+            object.__setattr__(self, "findings", findings_of(self.findings).settled())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,256 @@
+"""Compact: a sequence of values that is kept as columns of integers; a value is made while it is looked at.
+
+A disk may have lost every second batch of a file: millions of regions, findings, ranges and steps, of which each is like the
+one before but for a few numbers. A value is parted into its *shape* (all that repeats, kept once) and its numbers; those of a
+thousand values and one shape become columns of the smallest type that holds them or their differences.
+
+A short sequence is kept as the values themselves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+import numpy as np
+
+from kafka_salvage.regions.packing import Column, narrowest
+from kafka_salvage.scan.batches import I64
+
+T = TypeVar("T")
+Numbers = tuple[int, ...]
+BLOCK = 1024
+"""Values that are packed together."""
+FEW = 256
+"""Values of a sequence that is not worth packing."""
+_OPENED = 12
+"""Blocks whose values are kept, over all sequences, for who looks at neighbours one by one."""
+
+
+class Codec(Protocol[T]):
+    """Parts values of one kind and puts them together again."""
+
+    def part(self, value: T) -> tuple[Hashable, Numbers]:
+        """Shape and numbers of a value; numbers fit into 64 bits, and values of one shape have as many of them."""
+        ...
+
+    def make(self, shape: Any, numbers: Numbers) -> T:
+        """The value, equal to the one that was parted."""
+        ...
+
+
+class Same:
+    """Something that is part of a shape by its identity."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+
+class _Block:
+    """Values, packed: the shape of each, and columns for each shape."""
+
+    __slots__ = ("_columns", "_shapes", "size")
+
+    def __init__(self, shapes: Sequence[int], numbers: Sequence[Numbers]) -> None:
+        self.size = len(shapes)
+        kinds = dict.fromkeys(shapes)
+        self._shapes: Column | int
+        if len(kinds) == 1:
+            self._shapes = shapes[0]
+            self._columns = [_columns(np.array(numbers, np.int64))]
+            return
+        self._shapes = np.array(shapes, np.int32)
+        self._columns = []
+        for kind in kinds:
+            mine = [each for each, shape in zip(numbers, shapes, strict=True) if shape == kind]
+            self._columns.append(_columns(np.array(mine, np.int64).reshape(len(mine), -1)))
+
+    def values(self, shapes: Sequence[Any], make: Callable[[Any, Numbers], T]) -> list[T]:
+        """All of them."""
+        if isinstance(self._shapes, int):
+            shape = shapes[self._shapes]
+            return [make(shape, numbers) for numbers in _rows(self._columns[0], self.size)]
+        each = self._shapes.tolist()
+        kinds = dict.fromkeys(each)
+        counts = {kind: each.count(kind) for kind in kinds}
+        rows = {kind: iter(_rows(at, counts[kind])) for kind, at in zip(kinds, self._columns, strict=True)}
+        return [make(shapes[kind], next(rows[kind])) for kind in each]
+
+
+def _columns(table: I64) -> list[Any]:
+    """Each column as (number of an earlier one that is as far from it everywhere, that far), or packed."""
+    made: list[Any] = []
+    for at in range(table.shape[1]):
+        column = table[:, at]
+        for before in range(at):
+            apart = int(column[0]) - int(table[0, before])
+            if abs(apart) < 1 << 62 and bool((column - table[:, before] == apart).all()):
+                made.append((before, apart))
+                break
+        else:
+            made.append(narrowest(column))
+    return made
+
+
+def _rows(columns: Sequence[Any], size: int) -> Iterable[Numbers]:
+    if not columns:
+        return itertools.repeat((), size)
+    made: list[I64] = []
+    for column in columns:
+        made.append(made[column[0]] + column[1] if isinstance(column, tuple) else column.unpacked())
+    return zip(*(column.tolist() for column in made), strict=True)
+
+
+class _Opened:
+    """Values of the blocks that were looked at last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], list[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, key: tuple[int, int], make: Callable[[], list[Any]]) -> list[Any]:
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
+        found = make()
+        with self._lock:
+            self._kept[key] = found
+            if len(self._kept) > _OPENED:
+                self._kept.popitem(last=False)
+        return found
+
+
+def _unkeyed(value: object) -> int:
+    return 0
+
+
+_opened = _Opened()
+_serial = itertools.count()
+
+
+class Compact(Sequence[T], Generic[T]):
+    """A sequence to which values are added at the end.
+
+    Args:
+        codec: parts the values.
+        values: the first ones.
+        key: of a value; where it ascends from value to value, `find` looks for one.
+    """
+
+    def __init__(self, codec: Codec[T], values: Iterable[T] = (), key: Callable[[T], int] = _unkeyed) -> None:
+        self._codec = codec
+        self._key = key
+        self._shapes: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+        self._blocks: list[_Block] = []
+        self._stops: list[int] = []
+        self._keys: list[int] = []
+        self._rest: list[T] = []
+        self._serial = next(_serial)
+        self.extend(values)
+
+    def append(self, value: T) -> None:
+        """Adds a value."""
+        self._rest.append(value)
+        if len(self._rest) >= BLOCK:
+            self._pack()
+
+    def extend(self, values: Iterable[T]) -> None:
+        """Adds values."""
+        for value in values:
+            self.append(value)
+
+    def __iadd__(self, values: Iterable[T]) -> Compact[T]:
+        self.extend(values)
+        return self
+
+    def settled(self) -> Sequence[T]:
+        """The same for good: the values themselves where they are few, otherwise all of them packed."""
+        if not self._blocks and len(self._rest) < FEW:
+            return tuple(self._rest)
+        if len(self._rest) >= FEW:
+            self._pack()
+        return self
+
+    def _pack(self) -> None:
+        shapes: list[int] = []
+        numbers: list[Numbers] = []
+        for value in self._rest:
+            shape, each = self._codec.part(value)
+            place = self._places.get(shape)
+            if place is None:
+                place = self._places[shape] = len(self._shapes)
+                self._shapes.append(shape)
+            shapes.append(place)
+            numbers.append(each)
+        self._keys.append(self._key(self._rest[0]))
+        self._stops.append(self._packed + len(self._rest))
+        self._blocks.append(_Block(shapes, numbers))
+        self._rest = []
+
+    @property
+    def _packed(self) -> int:
+        return self._stops[-1] if self._stops else 0
+
+    def __len__(self) -> int:
+        return self._packed + len(self._rest)
+
+    def _values(self, block: int) -> list[T]:
+        return self._blocks[block].values(self._shapes, self._codec.make)
+
+    def _open(self, block: int) -> list[T]:
+        return _opened.find((self._serial, block), lambda: self._values(block))
+
+    def __iter__(self) -> Iterator[T]:
+        for block in range(len(self._blocks)):
+            yield from self._values(block)
+        yield from self._rest
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if isinstance(index, slice):
+            return tuple(self[at] for at in range(*index.indices(len(self))))
+        at = index + len(self) if index < 0 else index
+        if not 0 <= at < len(self):
+            raise IndexError(index)
+        if at >= self._packed:
+            return self._rest[at - self._packed]
+        block = bisect_left(self._stops, at + 1)
+        return self._open(block)[at - (self._stops[block - 1] if block else 0)]
+
+    def find(self, key: int) -> int:
+        """Place of the first value whose key is not below ``key``; the length when there is none."""
+        block = bisect_left(self._keys, key)
+        if self._rest and key > self._key(self._rest[0]):
+            return self._packed + bisect_left(self._rest, key, key=self._key)
+        if not block:
+            return 0
+        start = self._stops[block - 2] if block > 1 else 0
+        return start + bisect_left(self._open(block - 1), key, key=self._key)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Compact, tuple, list)):
+            return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # like a list: values may be added
+
+    def __repr__(self) -> str:
+        return f"Compact({len(self)} values)"
