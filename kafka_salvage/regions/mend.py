@@ -47,19 +47,45 @@ class Mender:
         for row in np.flatnonzero(proved).tolist():
             self._put(row, int(table.last_offset[row]), "its last message, which the CRC covers")
 
-    def outliers(self, chain: Bool, source: Source) -> None:
-        """Rows off the chain: one is a duplicate, fits exactly one place, or is suspect."""
+    def outliers(self, chain: Bool, source: Source, held: Bool, gapless: bool | None) -> int:
+        """Rows off the chain: one is a duplicate, fits exactly one place, or is suspect.
+
+        Args:
+            chain: rows that are on it.
+            source: the file.
+            held: rows of the chain that more than their own header holds there.
+            gapless: whether the log has no gaps, so that one of its rows may lie beside them; None while nobody knows.
+
+        Returns:
+            How many groups of rows fit only in a log without gaps; they are suspect unless it is known to be one.
+        """
         off = np.flatnonzero(~chain)
-        if not len(off):
-            return
+        unsure = 0
         judged = self._judged
         copies = Copies(judged.table, chain, judged.table.crc[off], source)
         copied = np.array([copies.has(judged.table, row) for row in off.tolist()], np.bool_)
         judged.verdict[off[copied]] = DUPLICATE
         on = np.flatnonzero(chain)
         for group in _consecutive(off[~copied].tolist()):
-            if not self._put_in_place(group, on):
+            if self._put_in_place(group, on):
+                continue
+            row = None if gapless is False else self._liar_beside(group, on, held)
+            unsure += row is not None
+            if row is None or not gapless or not self._put_in_place(sorted([row, *group]), on[on != row]):
                 self._suspect(group, on)
+        return unsure
+
+    def _liar_beside(self, group: list[int], on: I64, held: Bool) -> int | None:
+        """The neighbour that leaves a group too little, where both fill exactly what lies around them."""
+        room = self._room(group, on)
+        if room is None or not 0 < room[1] - room[0] < sum(self._span(row) for row in group):
+            return None  # with no offset between them, the two may have changed places
+        if self._elsewhere(group, on) is not None:
+            return None  # bytes that were moved, from the end of the log, too
+        for row in self._neighbours(group[0], on):
+            if row is not None and not held[row] and self._only_place([*group, row], on[on != row]) is not None:
+                return row
+        return None
 
     def _neighbours(self, row: int, on: I64) -> tuple[int | None, int | None]:
         at = int(np.searchsorted(on, row))
@@ -84,13 +110,19 @@ class Mender:
             return None
         return low, high
 
+    def _only_place(self, group: list[int], on: I64) -> int | None:
+        """First offset of the one place that the neighbours leave a group; None when they leave another, or it has one."""
+        room = self._room(sorted(group), on)
+        if room is None or room[1] - room[0] != sum(self._span(row) for row in group) or self._has_a_place(group, on):
+            return None
+        return room[0]
+
     def _put_in_place(self, group: list[int], on: I64) -> bool:
-        room = self._room(group, on)
-        spans = [self._span(row) for row in group]
-        if room is None or room[1] - room[0] != sum(spans) or self._has_a_place(group, on):
+        at = self._only_place(group, on)
+        if at is None:
             return False
-        at = room[0]
-        for row, span in zip(group, spans, strict=True):
+        for row in group:
+            span = self._span(row)
             self._move(row, at + span - 1, "its neighbours, which leave exactly one place")
             at += span
         return True

@@ -252,14 +252,14 @@ class _Judge:
         over = haul.over
         witnesses = check_offsets.Witnesses.of(heads, (over.offset, over.last_offset, over.start, over.stop))
         chain = check_offsets.on_chain(judged.table, witnesses, anchors)
-        if not chain.all():
-            mender.outliers(chain, ground.source)
+        gapless = None if self._context.compacted is None else not self._context.compacted
+        unsure = 0 if chain.all() else mender.outliers(chain, ground.source, agrees, gapless)
         row = check_offsets.jumps_ahead(judged.table, judged.placed, low)
         self._jump = row is not None
         starts = np.array([damage.stop for damage in haul.damages if damage.stop < ground.size], np.int64)
         starts = np.sort(np.concatenate([starts, over.stop]))
         loose = check_offsets.loose_rows(judged.table, judged.placed, starts, agrees)
-        self._loose = len(loose)
+        self._loose = len(loose) + unsure
         if self._context.compacted is False:
             for group in loose:
                 mender.doubt(group)

@@ -285,6 +285,17 @@ def test_a_file_that_reaches_into_the_next_keeps_its_batches() -> None:
     assert verdicts(survey) == [(0, len(segment.data), "intact")]
 
 
+@pytest.mark.parametrize("at", [0, 1, 5])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == 2 or kind[1]])
+def test_two_base_offsets_that_lie_side_by_side_are_repaired_together(kind: tuple[int, int], at: int) -> None:
+    """One is absurd and takes more offsets than the other leaves it; both fill what lies between their neighbours."""
+    segment = plain_segment(kind, 1000)
+    for first, second in (("+1", "^0x4000000000000000"), ("^0x4000000000000000", "-1")):
+        survey, data = judge(segment, f"field {at} base_offset {first}\nfield {at + 1} base_offset {second}")
+        assert [one.data for one in emitted(data, survey)] == [segment.data[i.start : i.stop] for i in segment.infos]
+        assert codes(survey) <= {"offset-repaired"}
+
+
 def test_a_v1_wrapper_with_a_low_offset_is_repaired() -> None:
     segment = plain_segment((1, build.GZIP), 0)
     survey, _ = judge(segment, "field 3 base_offset 2")
