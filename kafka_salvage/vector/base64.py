@@ -14,7 +14,6 @@ from base64 import b64encode
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
 
 from kafka_salvage.vector.cache import COMPILED, inner
 from kafka_salvage.vector.pointers import (
@@ -86,8 +85,8 @@ def part_block(target_: int, origin: int, size: int) -> None:
     ctypes.memmove(target_, b64encode(ctypes.string_at(origin, min(size, 48)).ljust(48, b"\0")), 64)
 
 
-lowered(whole_block, _emit_whole, 2, result=types.none)
-lowered(part_block, _emit_part, 3, result=types.none)
+lowered(whole_block, _emit_whole, 2, gives=False)
+lowered(part_block, _emit_part, 3, gives=False)
 
 
 @inner

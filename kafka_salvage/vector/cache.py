@@ -1,8 +1,10 @@
-"""Kernel: a function that Numba compiles at its first call and keeps on disk for the next run.
+"""Kernel: a function that becomes machine code at its first call, which is kept on disk for the next run.
 
-Strategy: kernels are compiled lazily; importing a module of this folder compiles nothing. The cache directory is named after
-a hash of this folder's sources, since Numba's own key sees neither the helpers a kernel inlines nor the globals it freezes.
-Where the cache cannot be read or written, things go on without it: never an error, never a warning.
+Strategy: kernels are compiled lazily; importing a module of this folder compiles nothing, and where their machine code lies in the
+cache (see `image`) neither Numba nor LLVM is imported. The cache directory is named after all that the code depends on: this
+folder's sources with every helper that a kernel inlines and every constant it freezes, the versions of Numba and LLVM, what
+they are told in the environment, and the processor, since one directory may serve different machines. Where the cache cannot
+be read or written, things go on without it: never an error, never a warning.
 """
 
 from __future__ import annotations
@@ -10,32 +12,69 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import os
 import shutil
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite
-import numba
-from numba.core import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
-from numba.core.runtime.nrt import rtsys
-
-from kafka_salvage.vector.compiling import PIPELINES
+from kafka_salvage.vector import image
+from kafka_salvage.vector.names import PARTS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CACHE_VARIABLE = "KAFKA_SALVAGE_CACHE"
 CRC_VARIABLE = "KAFKA_SALVAGE_CRC"
-_njit: Any = numba.njit
-_config: Any = numba.config
-COMPILED = not _config.DISABLE_JIT
+_SETTINGS = Path(".numba_config.yaml")
+"""Numba reads it, in the directory that a process is born in."""
+_PROCESSORS = Path("/proc/cpuinfo")
+_TELLING = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+"""How lines begin that say which processor it is."""
+
+KERNELS: dict[str, Callable[..., Any]] = {}
+"""Every kernel whose module is imported, by its name."""
+ORIGIN: dict[str, str] = {}
+"""How each kernel that can be called came here: ``kept``, ``made beside`` (by another process) or ``made here``."""
+
+
+def _disabled() -> bool:
+    if _SETTINGS.is_file():  # rare: Numba itself is asked
+        from kafka_salvage.vector import compiling
+
+        return compiling.disabled()
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get("NUMBA_DISABLE_JIT") or 0) != 0
+    return False
+
+
+COMPILED = not _disabled()
 """False under ``NUMBA_DISABLE_JIT=1``: kernels are then plain Python."""
-_BARE = {"boundscheck": False, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def _processor() -> str:
+    """What tells this processor from others; a part of ``/proc/cpuinfo``, or what LLVM says."""
+    try:
+        with _PROCESSORS.open(encoding="utf-8", errors="replace") as file:
+            first = file.read(16384).partition("\n\n")[0]
+        found = [line for line in first.splitlines() if line.startswith(_TELLING)]
+    except OSError:
+        found = []
+    if any(line.startswith(("flags", "Features")) for line in found):
+        return "\n".join(found)
+    import llvmlite.binding as llvm
+
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+
+
+def _version(package: str) -> bytes:
+    """What a package says about its version, read without importing it."""
+    found = importlib.util.find_spec(package)
+    places = [] if found is None else list(found.submodule_search_locations or ())
+    return b"".join((Path(place) / "_version.py").read_bytes() for place in places)
 
 
 @functools.cache
@@ -43,14 +82,18 @@ def _stamp() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    versions = (numba.__version__, llvmlite.__version__, sys.version, os.environ.get(CRC_VARIABLE, ""))
-    digest.update(repr(versions).encode())
+    told = sorted(
+        (name, text) for name, text in os.environ.items() if name.startswith("NUMBA_") or name == CRC_VARIABLE
+    )
+    versions = (_version("numba"), _version("llvmlite"), sys.version, sys.byteorder)
+    settings = _SETTINGS.read_bytes() if _SETTINGS.is_file() else b""
+    digest.update(repr((versions, told, settings, os.uname().machine, _processor())).encode())
     return digest.hexdigest()[:20]
 
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """Where compiled kernels are kept; None when that cannot be written (or ``KAFKA_SALVAGE_CACHE`` is empty)."""
+    """Where compiled kernels are kept; None when that cannot be made (or ``KAFKA_SALVAGE_CACHE`` is empty)."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen == "":
         return None
@@ -60,8 +103,7 @@ def cache_directory() -> Path | None:
         if not target.is_dir():
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             _forget_old(base, target)
-        with tempfile.TemporaryFile(dir=target):
-            return target
+        return target
     except (OSError, RuntimeError):  # no home at all is a RuntimeError
         return None
 
@@ -74,86 +116,102 @@ def _forget_old(base: Path, kept: Path) -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-class _Locator:
-    """Tells Numba's cache where to look: always our directory, whatever the source file's time stamp."""
-
-    def __init__(self, path: Path, line: int) -> None:
-        self._path = path
-        self._line = line
-
-    def get_cache_path(self) -> str:
-        return str(self._path)
-
-    def ensure_cache_path(self) -> None:
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def get_source_stamp(self) -> str:
-        return _stamp()
-
-    def get_disambiguator(self) -> str:
-        return str(self._line)
-
-    @classmethod
-    def from_function(cls, function: Any, _file: str) -> _Locator | None:
-        directory = cache_directory()
-        return None if directory is None else cls(directory, function.__code__.co_firstlineno)
+def keep(name: str, data: bytes) -> None:
+    """Writes a file of the cache, at once or not at all."""
+    directory = cache_directory()
+    if directory is None:
+        return
+    with contextlib.suppress(OSError):  # disk full, directory gone: the kernel is there all the same
+        made = directory / f"{name}.{os.getpid()}"
+        try:
+            made.write_bytes(data)
+            made.replace(directory / name)
+        finally:
+            made.unlink(missing_ok=True)
 
 
-class _Impl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]  # noqa: RUF012 # numba reads it from the class
-
-
-class _KernelCache(FunctionCache):
-    _impl_class = _Impl
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        # Numba would first load all that it can compile, which takes a third of the time to a process's first batch. Kernels
-        # take and give integers only: of all that, their wrappers name nothing but functions of the runtime.
-        with contextlib.suppress(Exception):  # a torn or foreign file in the cache is a miss
-            rtsys.initialize(target_context)
-            return self._load_overload(sig, target_context)
+def kept(name: str) -> bytes | None:
+    """A file of the cache; None when there is none."""
+    directory = cache_directory()
+    if directory is None:
         return None
+    with contextlib.suppress(OSError):
+        return (directory / name).read_bytes()
+    return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with contextlib.suppress(Exception):  # disk full, directory gone: the kernel is compiled all the same
-            super().save_overload(sig, data)
+
+def _load(name: str, origin: str) -> image.Native | None:
+    data = kept(name)
+    if data is not None:
+        with contextlib.suppress(ValueError, OSError):  # a torn or foreign file in the cache is a miss
+            native = image.load(data, name)
+            ORIGIN[name] = origin
+            return native
+    return None
 
 
-def _pipeline(which: int) -> dict[str, Any]:
-    return {} if PIPELINES is None else {"pipeline_class": PIPELINES[which]}
+_lock = threading.RLock()
+"""Kernels are made one after the other."""
+
+
+class _Missing:
+    """A kernel whose machine code is not there yet."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self._name = name
+        self._function = function
+        self._native: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: int) -> Any:
+        native = self._native
+        return (self._made() if native is None else native)(*arguments)
+
+    def _made(self) -> Callable[..., Any]:
+        with _lock:
+            if self._native is None:
+                self._native = _make(self._name, self._function)
+                own = self._function.__globals__
+                if own.get(self._function.__name__) is self:
+                    own[self._function.__name__] = self._native
+            return self._native
+
+
+def _make(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Machine code of a kernel, from whoever is quickest."""
+    native = _load(name, "made beside")
+    if native is not None:
+        return native
+    from kafka_salvage.vector import compiling
+    from kafka_salvage.vector.linking import UnlinkableError
+
+    ORIGIN[name] = "made here"
+    try:
+        data = compiling.compile_image(function)
+        native = image.load(data, name)
+    except (UnlinkableError, ValueError, OSError):  # another Numba, or no memory for code of ours
+        return compiling.compile_here(function)
+    keep(name, data)
+    return native
 
 
 def kernel(function: F) -> F:
-    """A kernel that Python calls: releases the GIL, compiled once for its first types, cached on disk."""
+    """A kernel that Python calls, with integers: releases the GIL, cached on disk."""
     if not COMPILED:
         return function
-    made: Any = _njit(nogil=True, boundscheck=False, error_model="numpy", **_pipeline(0))(function)
-    if cache_directory() is not None:
-        with contextlib.suppress(Exception):  # numba's internals moved: no cache, nothing worse
-            made._cache = _KernelCache(made.py_func)
-    return cast(F, made)
-
-
-def _once(made: Any) -> Any:
-    """Compiles a function once for integers: Numba would do it again for each constant that is passed to it."""
-    template = made.get_call_template
-
-    def get_call_template(args: Any, kws: Any) -> Any:
-        return template(tuple(types.unliteral(a) for a in args), {k: types.unliteral(a) for k, a in kws.items()})
-
-    made.get_call_template = get_call_template
-    return made
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}-{function.__code__.co_firstlineno}"
+    KERNELS[name] = function
+    return cast(F, _load(name, "kept") or _Missing(name, function))
 
 
 def inner(function: F) -> F:
-    """A function that only kernels call: inlined by force, no wrapper (calling it from compiled Python would crash)."""
-    if not COMPILED:
-        return function
-    return cast(F, _once(_njit(forceinline=True, **_BARE, **_pipeline(1))(function)))
+    """A function that only kernels call: inlined by force. Python calls what stands in the source."""
+    if COMPILED:
+        PARTS.append((function, True))
+    return function
 
 
 def outlined(function: F) -> F:
-    """A function that only kernels call and that is large or rare: no wrapper, never forced inline."""
-    if not COMPILED:
-        return function
-    return cast(F, _once(_njit(**_BARE, **_pipeline(1))(function)))
+    """A function that only kernels call and that is large or rare: never forced inline."""
+    if COMPILED:
+        PARTS.append((function, False))
+    return function

@@ -16,42 +16,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import lower_builtin, type_callable
+
+from kafka_salvage.vector import names
+from kafka_salvage.vector.names import Emit
 
 BYTE, HALF, WORD, LONG = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
-Emit = Callable[[Any, list[Any]], Any]
-"""Makes IR: (builder, operands as i64) -> i64, or None."""
 
 
-def lowered(function: Callable[..., Any], emit: Emit, operands: int, *, result: types.Type = types.int64) -> None:
-    """Teaches Numba ``function`` over integers: each operand is cast to int64, ``emit`` builds the body.
+def lowered(function: Callable[..., Any], emit: Emit, operands: int, *, gives: bool = True) -> None:
+    """Says what stands in a kernel where ``function`` is called with integers.
 
     Args:
         function: the Python twin; kernels call it by its name.
-        emit: builds the instructions.
-        operands: how many integers it takes (0 to 5).
-        result: int64, or none for a procedure.
+        emit: builds the instructions, from int64 to int64.
+        operands: how many integers it takes.
+        gives: False of a procedure.
     """
-    typers: dict[int, Callable[..., Any]] = {
-        0: lambda: result,
-        1: lambda a: result,
-        2: lambda a, b: result,
-        3: lambda a, b, c: result,
-        4: lambda a, b, c, d: result,
-        5: lambda a, b, c, d, e: result,
-    }
-
-    def typing(context: Any) -> Any:
-        return typers[operands]
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        wide = [context.cast(builder, a, t, types.int64) for a, t in zip(args, signature.args, strict=True)]
-        made = emit(builder, wide)
-        return context.get_dummy_value() if result == types.none else made
-
-    type_callable(function)(typing)
-    lower_builtin(function, *[types.Integer] * operands)(lower)
+    names.lower(function, emit, (names.LONG,) * operands, names.LONG if gives else names.VOID)
 
 
 def _load(kind: ir.IntType, swap: bool, signed: bool) -> Emit:
@@ -165,7 +146,7 @@ def _emit_move(builder: Any, args: list[Any]) -> None:
 
 def _emit_pread(builder: Any, args: list[Any]) -> Any:
     kind = ir.FunctionType(LONG, [WORD, BYTE.as_pointer(), LONG, LONG])
-    function = cgutils.get_or_insert_function(builder.module, kind, "pread")
+    function = builder.module.globals.get("pread") or ir.Function(builder.module, kind, "pread")
     target = builder.inttoptr(args[1], BYTE.as_pointer())
     return builder.call(function, [builder.trunc(args[0], WORD), target, args[2], args[3]])
 
@@ -180,26 +161,39 @@ lowered(load_u32, _load(WORD, swap=False, signed=False), 1)
 lowered(load_i16, _load(HALF, swap=False, signed=True), 1)
 lowered(load_i32, _load(WORD, swap=False, signed=True), 1)
 lowered(load_i64, _load(LONG, swap=False, signed=True), 1)
-lowered(store_8, _store(BYTE), 2, result=types.none)
-lowered(store_16, _store(HALF), 2, result=types.none)
-lowered(store_32, _store(WORD), 2, result=types.none)
-lowered(store_64, _store(LONG), 2, result=types.none)
-lowered(copy, _emit_move, 3, result=types.none)
+lowered(store_8, _store(BYTE), 2, gives=False)
+lowered(store_16, _store(HALF), 2, gives=False)
+lowered(store_32, _store(WORD), 2, gives=False)
+lowered(store_64, _store(LONG), 2, gives=False)
+lowered(copy, _emit_move, 3, gives=False)
 lowered(pread, _emit_pread, 4)
 
 
-def embedded(data: bytes) -> Callable[[], int]:
-    """A function that gives the address of a constant copy of ``data``, in kernels (part of the code) and in Python."""
-    kept = aligned_buffer(len(data), 64)
-    kept[:] = np.frombuffer(data, np.uint8)
+def embedded(data: bytes | Callable[[], bytes]) -> Callable[[], int]:
+    """A function that gives the address of a constant, in kernels (part of the code) and in Python.
+
+    Args:
+        data: the constant, or what makes it: that is asked when the constant is needed first.
+    """
+    kept: list[npt.NDArray[np.uint8]] = []
+
+    def whole() -> bytes:
+        return data if isinstance(data, bytes) else data()
 
     def address() -> int:
-        return address_of(kept)
+        if not kept:
+            made = whole()
+            place = aligned_buffer(len(made), 64)
+            place[:] = np.frombuffer(made, np.uint8)
+            kept.append(place)
+        return address_of(kept[0])
 
     def emit(builder: Any, _args: list[Any]) -> Any:
-        kind = ir.ArrayType(BYTE, len(data))
-        value = cgutils.global_constant(builder.module, "embedded", ir.Constant(kind, bytearray(data)))
-        value.align = 64
+        made = whole()
+        kind = ir.ArrayType(BYTE, len(made))
+        value = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("embedded"))
+        value.linkage, value.global_constant, value.align = "internal", True, 64
+        value.initializer = ir.Constant(kind, bytearray(made))
         return builder.ptrtoint(value, LONG)
 
     lowered(address, emit, 0)

@@ -7,13 +7,12 @@ name is chosen when the kernel is compiled, by `target`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
-from numba.extending import lower_builtin, models, register_model, type_callable
 
+from kafka_salvage.vector import names
+from kafka_salvage.vector.names import Emit, Kind
 from kafka_salvage.vector.pointers import BYTE, LONG, WORD, lowered
 from kafka_salvage.vector.target import target
 
@@ -23,50 +22,21 @@ X2, X8 = ir.VectorType(LONG, 2), ir.VectorType(LONG, 8)
 B16, B64 = ir.VectorType(BYTE, 16), ir.VectorType(BYTE, 64)
 
 
-class _Register(types.Type):
-    def __init__(self, name: str, kind: Any) -> None:
-        self.kind = kind
-        super().__init__(name=name)
-
-
-class _Model(models.PrimitiveModel):
-    def __init__(self, manager: Any, frontend: Any) -> None:
-        super().__init__(manager, frontend, frontend.kind)
-
-
-register_model(_Register)(_Model)
-R128, R512 = _Register("R128", X2), _Register("R512", X8)
-Emit = Callable[[Any, list[Any]], Any]
+R128, R512 = Kind("R128", X2), Kind("R512", X8)
 
 
 def _only_in_kernels(*_args: Any) -> Any:
     raise NotImplementedError("vector registers exist in compiled kernels only")
 
 
-def _function(name: str, signature: tuple[Any, ...], emit: Emit) -> Any:
+def _function(name: str, signature: tuple[Kind, ...], emit: Emit) -> Any:
     """A new kernel function: ``signature`` is the result's type, then the operands'."""
 
     def stub(*args: Any) -> Any:
         return _only_in_kernels(*args)
 
     stub.__name__ = stub.__qualname__ = name
-    result, operands = signature[0], signature[1:]
-    typers: dict[int, Callable[..., Any]] = {
-        1: lambda a: result,
-        2: lambda a, b: result,
-        3: lambda a, b, c: result,
-        8: lambda a, b, c, d, e, f, g, h: result,
-    }
-
-    def typing(context: Any) -> Any:
-        return typers[len(operands)]
-
-    def lower(context: Any, builder: Any, given: Any, args: Any) -> Any:
-        pairs = zip(args, given.args, operands, strict=True)
-        return emit(builder, [a if isinstance(w, _Register) else context.cast(builder, a, t, w) for a, t, w in pairs])
-
-    type_callable(stub)(typing)
-    lower_builtin(stub, *[t if isinstance(t, _Register) else types.Integer for t in operands])(lower)
+    names.lower(stub, emit, signature[1:], signature[0])
     return stub
 
 
@@ -226,7 +196,7 @@ def shift_right(value: int, bits: int) -> int:
 
 
 lowered(shift_right, _shift_right, 2)
-I = types.int64  # noqa: E741 # reads like the signature it is
+I = names.LONG  # noqa: E741 # reads like the signature it is
 load_128 = _function("load_128", (R128, I), _load(X2))
 load_512 = _function("load_512", (R512, I), _load(X8))
 load_right = _function("load_right", (R512, I, I), _load_right)

@@ -14,7 +14,6 @@ import struct
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
 
 from kafka_salvage.vector.cache import inner, outlined
 from kafka_salvage.vector.pointers import BYTE, copy, embedded, load_u8, load_u32, lowered, store_8
@@ -58,7 +57,7 @@ def _emit_copy(builder: Any, args: list[Any]) -> None:
     builder.store(builder.load(origin, align=1), target, align=1)
 
 
-lowered(copy_16, _emit_copy, 2, result=types.none)
+lowered(copy_16, _emit_copy, 2, gives=False)
 
 
 @inner

@@ -9,9 +9,7 @@ from __future__ import annotations
 import functools
 import os
 
-from numba.core.registry import cpu_target
-
-from kafka_salvage.vector.cache import COMPILED, CRC_VARIABLE
+from kafka_salvage.vector.cache import COMPILED, CRC_VARIABLE, keep, kept
 
 VARIANTS = ("table", "sse42", "clmul", "avx512")
 """From the plainest to the fastest. ``sse42`` stands for any CPU with CRC instructions, aarch64 included."""
@@ -27,10 +25,25 @@ _NEEDS = {
 }
 
 
+_FILE = "target"
+
+
+def _words() -> tuple[str, str, str]:
+    """What Numba compiles for, as the cache knows it: to ask takes longer than most of what the kernels do."""
+    known = (kept(_FILE) or b"").decode().split("\n")
+    if len(known) == 4 and known[3] == "end":
+        return known[0], known[1], known[2]
+    from kafka_salvage.vector import compiling
+
+    words = compiling.target_words()
+    keep(_FILE, "\n".join((*words, "end")).encode())
+    return words
+
+
 @functools.cache
 def target() -> tuple[str, str, frozenset[str]]:
     """(architecture, CPU name, features) that Numba compiles for; a ``generic`` CPU has no features."""
-    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    triple, cpu, features = _words()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(triple.split("-")[0], triple.split("-")[0])
     return architecture, cpu, frozenset(f[1:] for f in features.split(",") if f.startswith("+"))
 

@@ -9,10 +9,11 @@ import pytest
 from llvmlite import ir
 
 from kafka_salvage.vector import simd
+from kafka_salvage.vector.names import Emit
 from kafka_salvage.vector.pointers import LONG
 
 
-def assembly(monkeypatch: pytest.MonkeyPatch, emit: simd.Emit, kinds: list[Any], result: Any) -> str:
+def assembly(monkeypatch: pytest.MonkeyPatch, emit: Emit, kinds: list[Any], result: Any) -> str:
     monkeypatch.setattr(simd, "target", lambda: ("aarch64", "neoverse-n1", frozenset({"crc", "aes"})))
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
