@@ -10,14 +10,17 @@ from collections.abc import Callable
 
 from kafka_salvage.vector import simd
 from kafka_salvage.vector.cache import inner, outlined
-from kafka_salvage.vector.crc import castagnoli_of
+from kafka_salvage.vector.crc import castagnoli_apart, castagnoli_batch
 from kafka_salvage.vector.headers import COVERED_V2, HEADER, OVERHEAD
 from kafka_salvage.vector.pointers import load_be16, load_be32, load_be64, load_beu32, load_i8, load_i64, store_64
+from kafka_salvage.vector.summing import HEADED_MOST
 
 FOLD_MOST = 64 << 10
 """Bytes of the largest batch that is folded; no window may be smaller."""
 CODECS = 7
 TRANSACTIONAL = 0x10
+WHOLE = 64
+"""Bytes that are compared at once; a smaller batch is held to the row field by field."""
 NEVER = 1 << 62
 """An address behind all others."""
 Run = Callable[..., tuple[int, int, int, int, int]]
@@ -98,11 +101,11 @@ def _run(
         stop = min(last, due - 1)
         while header <= stop:
             size = load_be32(header + 8) + OVERHEAD
-            if size < HEADER or size > FOLD_MOST or size > end - header:
+            if size < HEADER or size > FOLD_MOST or header + size > end:
                 break
             if not _alike_here(header, following, limit, kind, epoch, producer, producer_epoch):
                 break
-            if castagnoli_of(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
+            if castagnoli_batch(header, size) != load_beu32(header + 17):
                 break
             early, late = load_be64(header + 27), load_be64(header + 35)
             low, high = min(low, min(early, late)), max(high, max(early, late))
@@ -129,22 +132,36 @@ def _run_wide(
         due = note_at(away, marks)
         stop = min(last, due - 1)
         while header <= stop:
-            size = load_be32(header + 8) + OVERHEAD
-            if size < HEADER or size > FOLD_MOST or size > end - header:
-                break
-            this, count = simd.load_left(header, HEADER), load_be32(header + 57)
-            follows = load_be64(header) == following and load_be32(header + 23) == count - 1
-            if not compared or simd.differs(this, before, mask) != 0 or not follows or following + count > limit:
-                if not _alike_apart(header, following, limit, kind, epoch, producer, producer_epoch):
+            # 1. Small batches whose headers are like the one before. Where the comparison finds no difference, neither the
+            #    count nor the last offset delta is negative.
+            while compared and header <= stop:
+                size, count = load_be32(header + 8) + OVERHEAD, load_beu32(header + 57)
+                if size < WHOLE or size > HEADED_MOST or header + size > end or load_be64(header) != following:
                     break
-                before, compared = this, True
-            if castagnoli_of(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
+                if load_beu32(header + 23) != count - 1 or following + count > limit:
+                    break
+                if simd.differs(simd.load_512(header), before, mask) != 0:
+                    break
+                if castagnoli_batch(header, size) != load_beu32(header + 17):
+                    break
+                times = simd.load_swapped(header + 27)
+                lows, highs = simd.lesser(lows, times), simd.greater(highs, times)
+                following, header, taken = following + count, header + size, taken + 1
+            # 2. Any batch, field by field.
+            if header > stop:
                 break
+            size = load_be32(header + 8) + OVERHEAD
+            if size < HEADER or size > FOLD_MOST or header + size > end:
+                break
+            if not _alike_apart(header, following, limit, kind, epoch, producer, producer_epoch):
+                break
+            if castagnoli_apart(header + COVERED_V2, size - COVERED_V2) != load_beu32(header + 17):
+                break
+            if size >= WHOLE:
+                before, compared = simd.load_512(header), True
             times = simd.load_swapped(header + 27)
             lows, highs = simd.lesser(lows, times), simd.greater(highs, times)
-            following += count
-            header += size
-            taken += 1
+            following, header, taken = following + load_be32(header + 57), header + size, taken + 1
         if header < due:
             break
         note(header, following - 1, away, marks)

@@ -113,6 +113,11 @@ def _load_left(builder: Any, args: list[Any]) -> Any:
     return _masked_load(builder, address, mask)
 
 
+def _load_fourfold(builder: Any, args: list[Any]) -> Any:
+    pair = builder.load(builder.inttoptr(args[0], X2.as_pointer()), align=1)
+    return builder.shuffle_vector(pair, pair, ir.Constant(ir.VectorType(WORD, 8), [0, 1] * 4))
+
+
 def _octet(builder: Any, args: list[Any]) -> Any:
     vector = ir.Constant(X8, ir.Undefined)
     for lane, word in enumerate(args):
@@ -136,6 +141,13 @@ def _load_swapped(builder: Any, args: list[Any]) -> Any:
 def _chosen(sign: str) -> Emit:
     def emit(builder: Any, args: list[Any]) -> Any:
         return builder.select(builder.icmp_signed(sign, *args), *args)
+
+    return emit
+
+
+def _word(index: int) -> Emit:
+    def emit(builder: Any, args: list[Any]) -> Any:
+        return _lane(builder, args[0], index)
 
     return emit
 
@@ -205,6 +217,8 @@ load_left = _function("load_left", (R512, I, I), _load_left)
 """(address, count): the first ``count`` (1..64) bytes there; the others are not touched, and zero."""
 load_swapped = _function("load_swapped", (R128, I), _load_swapped)
 """Two big-endian words."""
+load_fourfold = _function("load_fourfold", (R512, I), _load_fourfold)
+"""Two words, four times."""
 octet = _function("octet", (R512, *[I] * 8), _octet)
 differs = _function("differs", (I, R512, R512, R512), _differs)
 """(x, y, mask): not 0 if they differ in a bit of the mask."""
@@ -213,12 +227,15 @@ greater = _function("greater", (R128, R128, R128), _chosen(">"))
 """Of two signed words each."""
 pair = _function("pair", (R128, I, I), lambda b, a: _pair(b, *a))
 fourfold = _function("fourfold", (R512, I, I), _fourfold)
+masked_512 = _function("masked_512", (R512, R512, R512, R512), lambda b, a: b.xor(b.and_(a[0], a[1]), a[2]))
+"""(x, mask, y): bits of the mask of x, changed where y has ones."""
 xor_512 = _function("xor_512", (R512, R512, R512), lambda b, a: b.xor(*a))
 xor_128 = _function("xor_128", (R128, R128, R128), lambda b, a: b.xor(*a))
 fold_128 = _function("fold_128", (R128, R128, R128, R128), _fold_128)
 """(x, constant, following): x moved onto the register that follows it."""
 fold_512 = _function("fold_512", (R512, R512, R512, R512), _fold_512)
 quarters = tuple(_function(f"quarter_{i}", (R128, R512), _quarter(i)) for i in range(4))
+words = tuple(_function(f"word_{i}", (I, R512), _word(i)) for i in range(8))
 last_lane = _function("last_lane", (R512, R512), _last_lane)
 shifted = _function("shifted", (R128, R128, I), _shifted)
 low_word = _function("low_word", (I, R128), lambda b, a: _lane(b, a[0], 0))

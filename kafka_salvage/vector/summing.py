@@ -18,6 +18,8 @@ STREAM = 256
 """Bytes of each of the three streams that the CRC instructions work on at once."""
 ROUNDS = 32
 """Turns of a fused block: 32 bytes folded, and 24 of each stream."""
+HEADED_MOST = 1024
+"""Bytes up to which one accumulator, which sets out at once, is faster than four."""
 
 
 def _signed(value: int) -> int:
@@ -253,15 +255,60 @@ def make_fused(polynomial: Polynomial, words: Update) -> Update:
     return update
 
 
+def make_reduce_wide(polynomial: Polynomial) -> Callable[[object], int]:
+    """``reduce_wide(register of 512 bits)`` -> register of 32.
+
+    The CRC instruction, where it fits, keeps other units busy than those that multiply, and some CPUs have several.
+    """
+    w0, w1, w2, w3, w4, w5, w6, w7 = simd.words
+    q0, q1, q2, q3 = simd.quarters
+    (a_low, a_high), (b_low, b_high), (c_low, c_high) = (polynomial.fold(bits) for bits in (384, 256, 128))
+    step, reduce = simd.crc32c_step, make_reduce(polynomial)
+
+    @inner
+    def by_instruction(x: object) -> int:
+        register = step(step(step(step(0, w0(x)), w1(x)), w2(x)), w3(x))
+        register = step(step(step(step(register, w4(x)), w5(x)), w6(x)), w7(x))
+        return int(register)
+
+    @inner
+    def by_folding(x: object) -> int:
+        lanes = simd.octet(a_low, a_high, b_low, b_high, c_low, c_high, 0, 0)
+        x = simd.fold_512(x, lanes, simd.last_lane(x))
+        return reduce(simd.xor_128(simd.xor_128(q0(x), q1(x)), simd.xor_128(q2(x), q3(x))))
+
+    return by_instruction if polynomial is CASTAGNOLI else by_folding
+
+
+def make_headed(polynomial: Polynomial) -> Callable[[object, int, int], int]:
+    """``headed(x, address, size)``: the register of 64 bytes that lie in ``x``, and of ``size`` bytes behind them.
+
+    What there is of the last 64 bytes is loaded right-aligned under a mask, and all before is moved by as much.
+    """
+    low, high = polynomial.fold(512)
+    moves = embedded(b"".join(struct.pack("=2q", *polynomial.fold(8 * size)) for size in range(64)))
+    reduce_wide = make_reduce_wide(polynomial)
+
+    @inner
+    def headed(x: object, address: int, size: int) -> int:
+        near = simd.fourfold(low, high)
+        while size >= 64:
+            x = simd.fold_512(x, near, simd.load_512(address))
+            address += 64
+            size -= 64
+        if size > 0:
+            x = simd.fold_512(x, simd.load_fourfold(moves() + 16 * size), simd.load_right(address - 64 + size, size))
+        return reduce_wide(x)
+
+    return headed
+
+
 def make_wide(polynomial: Polynomial) -> tuple[Callable[[int, int], int], Callable[[int, int], int]]:
     """512-bit folding: (from all ones, from zero) over at least one byte, no register to begin with."""
-    reduce = make_reduce(polynomial)
+    reduce_wide = make_reduce_wide(polynomial)
     low, high = polynomial.fold(512)
     far_low, far_high = polynomial.fold(2048)
-    (a_low, a_high), (b_low, b_high), (c_low, c_high) = (polynomial.fold(bits) for bits in (384, 256, 128))
-    lanes = embedded(struct.pack("=8q", a_low, a_high, b_low, b_high, c_low, c_high, 0, 0))
     ones = embedded(bytes(64) + struct.pack("=I", MASK) + bytes(124))
-    q0, q1, q2, q3 = simd.quarters
 
     @inner
     def tail(x: object, address: int, size: int) -> int:
@@ -283,8 +330,7 @@ def make_wide(polynomial: Polynomial) -> tuple[Callable[[int, int], int], Callab
             x = simd.fold_512(x, near, simd.load_512(address))
             address += 64
             size -= 64
-        x = simd.fold_512(x, simd.load_512(lanes()), simd.last_lane(x))
-        return reduce(simd.xor_128(simd.xor_128(q0(x), q1(x)), simd.xor_128(q2(x), q3(x))))
+        return reduce_wide(x)
 
     @inner
     def from_ones(address: int, size: int) -> int:

@@ -37,10 +37,12 @@ def places(area: npt.NDArray[np.uint8], size: int) -> list[npt.NDArray[np.uint8]
 
 
 def sums(area: npt.NDArray[np.uint8]) -> None:
-    for size in [*range(301), 511, 512, 4095, 4096, 8192, 3 * PAGE]:
+    for size in [*range(301), 511, 512, 513, 575, 4095, 4096, 8192, 3 * PAGE]:
         for piece in places(area, size):
             crc.crc32c(piece), crc.crc32(piece), crc.crc32c_table(piece), crc.crc32_table(piece)
             crc.crc32c(piece, 1), crc.crc32(piece, 1)
+            if size >= headers.HEADER:
+                crc.crc32c_batch(piece)
 
 
 def noise(rng: random.Random) -> bytes:
