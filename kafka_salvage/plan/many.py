@@ -197,13 +197,13 @@ def join_copies(
         SourceError: a file that must be read again cannot be opened any more.
     """
     alone = [strand_of(survey, compaction, edges) for survey in surveys]
-    placed = lead_back(alone, edges) if compaction.compacted else put_right(alone, edges)
+    placed = lead_back(alone, edges, contents) if compaction.compacted else put_right(alone, edges)
     alone = _renewed(alone, placed, compaction, edges)
     alone = _renewed(alone, confirm(alone, edges, compacted=compaction.compacted), compaction, edges)
     found = compare(alone, edges, contents, compacted=compaction.compacted)
     conflicts = found.conflicts()
     if compaction.compacted and len(conflicts[0]):
-        again = _renewed(alone, lead_back(alone, edges, conflicts), compaction, edges)
+        again = _renewed(alone, lead_back(alone, edges, contents, conflicts), compaction, edges)
         if any(new is not old for new, old in zip(again, alone, strict=True)):
             alone = again
             found = compare(alone, edges, contents, compacted=True)
