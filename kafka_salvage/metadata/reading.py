@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.plan.edges import open_patched, read_edges
-from kafka_salvage.plan.timeline import Piece, Timeline, pieces_of
+from kafka_salvage.plan.timeline import Piece, Timeline, pieces_in
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable, decode
@@ -35,7 +35,7 @@ def by_reach(copies: Iterable[ReplicaSurvey]) -> list[ReplicaSurvey]:
     return sorted(copies, key=lambda s: (tuple(-n for n in reach_of(s)), s.replica.source, s.replica.path))
 
 
-def joined(copies: Iterable[ReplicaSurvey], *, compacted: bool) -> list[Piece]:
+def joined(copies: Iterable[ReplicaSurvey], *, compacted: bool) -> Sequence[Piece]:
     """Believed batches of all copies as one line: the most up to date copy first, the others where it has gaps.
 
     Args:
@@ -45,7 +45,7 @@ def joined(copies: Iterable[ReplicaSurvey], *, compacted: bool) -> list[Piece]:
     timeline = Timeline(read_edges)
     for survey in by_reach(copies):
         own = [segment for segment in survey.segments if segment.segment.suffix is Suffix.NONE]
-        timeline.place(piece for segment in own for piece in pieces_of(survey, segment, compacted))
+        timeline.place(pieces_in(survey, own, compacted))
     return timeline.pieces
 
 

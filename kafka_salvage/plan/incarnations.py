@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kafka_salvage.plan.policy import Policy
-from kafka_salvage.plan.timeline import Piece, pieces_of
+from kafka_salvage.plan.timeline import Piece, pieces_in
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.replica import State
 from kafka_salvage.wire.filenames import Suffix
@@ -48,9 +48,9 @@ class Tier:
         """Whether these were about to replace others: `.swap` files."""
         return self.state is State.LEFTOVER and all(s.segment.suffix is Suffix.SWAP for s in self.segments)
 
-    def pieces(self, compaction: Compaction) -> list[Piece]:
+    def pieces(self, compaction: Compaction) -> Sequence[Piece]:
         """Their believed batches."""
-        return [piece for s in self.segments for piece in pieces_of(self.survey, s, compaction.compacted)]
+        return pieces_in(self.survey, self.segments, compaction.compacted)
 
 
 @dataclass(frozen=True, slots=True)

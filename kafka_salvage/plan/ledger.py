@@ -40,7 +40,7 @@ class Line:
     lead: ReplicaSurvey
     lead_segments: tuple[SegmentSurvey, ...]
     segments: tuple[SegmentSurvey, ...]
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     compaction: Compaction
     home: State
     tiered: bool = False

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import tiers_of
-from kafka_salvage.plan.timeline import Piece, Timeline
+from kafka_salvage.plan.timeline import Piece, Timeline, by_segment
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
@@ -22,6 +22,8 @@ from kafka_salvage.scan.batches import I64, Bool
 Spans = tuple[I64, I64]
 """Starts and stops of disjoint half-open ranges of offsets, ascending."""
 
+_AT_ONCE = 1 << 15
+"""Pieces whose runs are looked at together."""
 EMPTY: Spans = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -39,8 +41,8 @@ class Strand:
 
     survey: ReplicaSurvey
     segments: tuple[SegmentSurvey, ...]
-    pieces: tuple[Piece, ...]
-    rejected: tuple[Piece, ...]
+    pieces: Sequence[Piece]
+    rejected: Sequence[Piece]
     first: I64
     next: I64
     epoch: I64
@@ -91,20 +93,30 @@ def strand_from(
 ) -> Strand:
     """A strand of pieces that are placed already."""
     first, following, epoch, batches = run_columns(pieces)
-    return Strand(survey, tuple(segments), tuple(pieces), tuple(rejected), first, following, epoch, batches)
+    return Strand(survey, tuple(segments), kept(pieces), tuple(rejected), first, following, epoch, batches)
+
+
+def kept(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """Pieces that do not change any more."""
+    return tuple(pieces) if isinstance(pieces, list) else pieces
 
 
 def run_columns(pieces: Sequence[Piece]) -> tuple[I64, I64, I64, I64]:
     """First and next offset, leader epoch and batches of the runs in some pieces, cut to them."""
     columns: list[list[I64]] = [[], [], [], []]
-    for piece in pieces:
-        runs, (low, high) = piece.segment.runs, piece.rows
-        first = np.maximum(runs.first_offset[low:high], piece.first)
-        following = np.minimum(runs.next_offset[low:high], piece.next)
-        inside = first < following
-        parts = (first, following, runs.leader_epoch[low:high].astype(np.int64), runs.batches[low:high])
-        for column, part in zip(columns, parts, strict=True):
-            column.append(part[inside])
+    for segment, group in by_segment(pieces):
+        runs = segment.runs
+        own = runs.first_offset, runs.next_offset, runs.leader_epoch, runs.batches
+        while some := [(*piece.rows, piece.first, piece.next) for piece in islice(group, _AT_ONCE)]:
+            low, high, start, stop = np.array(some, np.int64).T
+            counts = high - low
+            home = np.repeat(np.arange(len(low)), counts)
+            rows = np.arange(len(home)) + (low - np.cumsum(counts) + counts)[home]
+            first, following = np.maximum(own[0][rows], start[home]), np.minimum(own[1][rows], stop[home])
+            inside = first < following
+            parts = first, following, own[2][rows].astype(np.int64), own[3][rows]
+            for column, part in zip(columns, parts, strict=True):
+                column.append(part[inside])
     none = np.empty(0, np.int64)
     first, following, epoch, batches = (np.concatenate([none, *column]) for column in columns)
     return first, following, epoch, batches

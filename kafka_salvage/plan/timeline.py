@@ -7,21 +7,24 @@ of trust; what is covered already is never covered twice, and a batch is placed 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.compact import Compact, Numbers, Same
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.replica import State
 
 SUSPECT = Verdict.SUSPECT
+_FIRST = attrgetter("first")
 UNBOUNDED = (1 << 63) - 1
 """No offset lies above it."""
 
@@ -69,49 +72,64 @@ class Piece:
         return OffsetRange(self.first, self.next)
 
 
-def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> list[Piece]:
-    """The believed batches of a segment as pieces, in file order.
+class PieceCodec:
+    """Parts pieces: many of them differ in numbers only."""
+
+    def part(self, value: Piece) -> tuple[Hashable, Numbers]:
+        """Shape and numbers."""
+        numbers = value.start, value.stop, value.first, value.next, value.batches, value.records, value.control
+        return _shape(value.survey, value.segment, value.verdict), (*numbers, value.absent, *value.rows)
+
+    def make(self, shape: Any, numbers: Numbers) -> Piece:
+        """The piece."""
+        survey, segment, verdict = shape
+        return Piece(survey.value, segment.value, *numbers[:8], verdict, numbers[8:])  # type: ignore[call-arg,arg-type] # two are left
+
+
+def _shape(survey: ReplicaSurvey, segment: SegmentSurvey, verdict: Verdict) -> tuple[Same, Same, Verdict]:
+    return Same(survey), Same(segment), verdict
+
+
+def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> Sequence[Piece]:
+    """The believed batches of one segment as pieces, in file order; arguments as for `pieces_in`."""
+    return pieces_in(survey, [segment], compacted)
+
+
+def pieces_in(survey: ReplicaSurvey, segments: Iterable[SegmentSurvey], compacted: bool) -> Sequence[Piece]:
+    """The believed batches of segments as pieces, one segment after the other, each in file order.
 
     Args:
-        survey: the copy that the segment belongs to.
-        segment: the segment.
+        survey: the copy that the segments belong to.
+        segments: some of its segments.
         compacted: gaps between touching batches mean nothing, so that they do not part a piece.
     """
+    pieces = Compact(PieceCodec(), (), _FIRST)
+    for segment in segments:
+        if len(segment.runs):
+            _add_pieces(pieces, survey, segment, compacted)
+    return pieces.settled()
+
+
+def _add_pieces(pieces: Compact[Piece], survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> None:
     runs = segment.runs
-    if not len(runs):
-        return []
-    touch = runs.start[1:] == runs.stop[:-1]
-    follow = (
-        runs.first_offset[1:] >= runs.next_offset[:-1] if compacted else runs.first_offset[1:] == runs.next_offset[:-1]
-    )
-    same = runs.repaired[1:] == runs.repaired[:-1]
+    starts, stops, first, following = runs.start, runs.stop, runs.first_offset, runs.next_offset
+    repaired = runs.repaired
+    touch = starts[1:] == stops[:-1]
+    follow = first[1:] >= following[:-1] if compacted else first[1:] == following[:-1]
     if compacted:
-        follow &= ~_doubted(segment, runs.next_offset[:-1], runs.first_offset[1:])
-    heads = np.concatenate(([0], np.flatnonzero(~(touch & follow & same)) + 1))
+        follow &= ~_doubted(segment, following[:-1], first[1:])
+    heads = np.concatenate(([0], np.flatnonzero(~(touch & follow & (repaired[1:] == repaired[:-1]))) + 1))
     tails = np.concatenate((heads[1:], [len(runs)]))
     records = np.maximum(runs.records, 0)
-    sums = [np.add.reduceat(column, heads).tolist() for column in (runs.batches, records, runs.control, runs.absent)]
-    covered = np.add.reduceat(runs.next_offset - runs.first_offset, heads).tolist()
-    pieces = []
-    for at, (low, high) in enumerate(zip(heads.tolist(), tails.tolist(), strict=True)):
-        first, following = int(runs.first_offset[low]), int(runs.next_offset[high - 1])
-        pieces.append(
-            Piece(
-                survey=survey,
-                segment=segment,
-                start=int(runs.start[low]),
-                stop=int(runs.stop[high - 1]),
-                first=first,
-                next=following,
-                batches=sums[0][at],
-                records=sums[1][at],
-                control=sums[2][at],
-                absent=sums[3][at] + (following - first - covered[at]),
-                verdict=Verdict.REPAIRED if runs.repaired[low] else Verdict.INTACT,
-                rows=(low, high),
-            )
-        )
-    return pieces
+    sums = [np.add.reduceat(column, heads) for column in (runs.batches, records, runs.control, runs.absent)]
+    covered = np.add.reduceat(following - first, heads)
+    low, high = first[heads], following[tails - 1]
+    sums[3] = sums[3] + (high - low - covered)
+    pieces.add_columns(
+        [_shape(survey, segment, verdict) for verdict in (Verdict.INTACT, Verdict.REPAIRED)],
+        repaired[heads].astype(np.int8),
+        [starts[heads], stops[tails - 1], low, high, *sums, heads, tails],
+    )
 
 
 def _doubted(segment: SegmentSurvey, low: I64, high: I64) -> Bool:
@@ -194,7 +212,7 @@ class Timeline:
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
-        self.pieces: list[Piece] = []
+        self.pieces: Sequence[Piece] = []
         self.rejected: list[Piece] = []
         """What was offered and is covered already, whole or in part."""
 
@@ -208,8 +226,12 @@ class Timeline:
         Returns:
             Whether anything was placed.
         """
+        everywhere = tuple(allowed) == ((-UNBOUNDED, UNBOUNDED),)
+        if everywhere and not len(self.pieces) and isinstance(offered, Compact) and _disjoint(offered):
+            self.pieces = offered
+            return True
         placed = False
-        for piece in sorted(offered, key=attrgetter("first")):
+        for piece in sorted(offered, key=_FIRST):
             parts = cut(piece, self._free(piece, allowed), self._edges)
             for part in parts:
                 self._insert(part)
@@ -219,7 +241,9 @@ class Timeline:
         return placed
 
     def _insert(self, piece: Piece) -> None:
-        self.pieces.insert(bisect_left(self.pieces, piece.first, key=attrgetter("first")), piece)
+        if not isinstance(self.pieces, list):
+            self.pieces = list(self.pieces)
+        self.pieces.insert(bisect_left(self.pieces, piece.first, key=_FIRST), piece)
 
     def _free(self, piece: Piece, allowed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Ranges that are allowed, free, and meet ``piece``."""
@@ -229,7 +253,7 @@ class Timeline:
             if low >= piece.next:
                 break
             cursor = low
-            at = max(0, bisect_left(self.pieces, max(low, piece.first), key=attrgetter("first")) - 1)
+            at = max(0, bisect_left(self.pieces, max(low, piece.first), key=_FIRST) - 1)
             while at < len(self.pieces) and self.pieces[at].first < min(high, piece.next):
                 other = self.pieces[at]
                 at += 1
@@ -243,18 +267,37 @@ class Timeline:
         return free
 
 
-def epochs_of(pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...]:
+def _disjoint(pieces: Iterable[Piece]) -> bool:
+    """Whether each begins at or behind the end of the one before."""
+    return all(before.next <= behind.first for before, behind in pairwise(pieces))
+
+
+def by_segment(pieces: Iterable[Piece]) -> Iterator[tuple[SegmentSurvey, Iterator[Piece]]]:
+    """Neighbours of one segment together; each group is to be used up before the next is asked for."""
+    for segment, group in groupby(pieces, key=lambda piece: Same(piece.segment)):
+        yield segment.value, group
+
+
+def epochs_of(pieces: Iterable[Piece]) -> tuple[tuple[int, int], ...]:
     """(epoch, first offset) whenever the leader epoch rises along the pieces, as Kafka rebuilds its checkpoint."""
     found: list[tuple[int, int]] = []
     highest = -1
-    for piece in pieces:
-        runs = piece.segment.runs
-        low, high = piece.rows
-        low += int(np.searchsorted(runs.next_offset[low:high], piece.first, side="right"))
-        high = low + int(np.searchsorted(runs.first_offset[low:high], piece.next))
-        for epoch, first in _rises(runs.leader_epoch[low:high].astype(np.int64), runs.first_offset[low:high], highest):
-            found.append((epoch, max(first, piece.first)))
-            highest = epoch
+    for segment, group in by_segment(pieces):
+        runs = segment.runs
+        epochs = runs.leader_epoch
+        most = int(epochs.max()) if len(runs) else -1
+        if most <= highest:
+            continue
+        firsts, nexts = runs.first_offset, runs.next_offset
+        for piece in group:
+            if most <= highest:
+                break
+            low, high = piece.rows
+            low += int(np.searchsorted(nexts[low:high], piece.first, side="right"))
+            high = low + int(np.searchsorted(firsts[low:high], piece.next))
+            for epoch, first in _rises(epochs[low:high].astype(np.int64), firsts[low:high], highest):
+                found.append((epoch, max(first, piece.first)))
+                highest = epoch
     return tuple(found)
 
 

@@ -19,7 +19,7 @@ from kafka_salvage.plan.many import Many, join_copies
 from kafka_salvage.plan.plan import Branch, Share, Status
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.plan.steps import Reason
-from kafka_salvage.plan.strands import Strand, minus, run_columns, spans_of, strand_from
+from kafka_salvage.plan.strands import EMPTY, Strand, kept, minus, run_columns, spans_of, strand_from
 from kafka_salvage.plan.timeline import UNBOUNDED, Piece, Timeline
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Finding
@@ -74,14 +74,20 @@ class Work:
                 lead=self.lead,
                 lead_segments=self.lead_segments,
                 segments=tuple(self.segments),
-                pieces=tuple(self.timeline.pieces),
+                pieces=kept(self.timeline.pieces),
                 compaction=self.compaction,
                 home=self.home,
                 tiered=self.tiered,
                 floor=self.floor,
-                misread=bool(checkpoint_of(strand_from(self.lead, self.lead_segments, self.timeline.pieces, ()))[1]),
+                misread=self._misread(),
             )
         )
+
+    def _misread(self) -> bool:
+        """Whether the copy's leader epoch checkpoint contradicts its batches."""
+        if not self.lead.replica.epochs:
+            return False
+        return bool(checkpoint_of(strand_from(self.lead, self.lead_segments, self.timeline.pieces, ()))[1])
 
     def divergent(self) -> list[Branch]:
         """What is kept apart from the line: losing branches, and batches that overlap others of the same copy."""
@@ -121,14 +127,15 @@ class Work:
         copies, cuts = self.copies, [UNBOUNDED] * len(self.copies)
         if self.many is not None:
             copies, cuts = tuple(strand.survey for strand in self.many.strands), list(self.many.lineage.cuts)
-        first, following, _, _ = run_columns(self.timeline.pieces)
+        # only snapshots are held against them
+        given = run_columns(self.timeline.pieces)[:2] if self.compaction.compacted else EMPTY
         return Endings(
             aborted=lambda: aborted_in(copies, cuts),
             decisions=self.policy.decisions,
             partition=self.lead.replica.key,
             cluster_id=next((s.replica.cluster_id for s in self.copies if s.replica.cluster_id is not None), None),
             any_cluster=self.policy.same_cluster,
-            given=(first, following),
+            given=given,
             snapshots=(lambda: open_in_snapshots(copies, cuts)) if self.compaction.compacted else None,
             bases=sorted({piece.segment.segment.base_offset or 0 for piece in self.timeline.pieces}),
         )

@@ -9,6 +9,7 @@ A short sequence is kept as the values themselves.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from bisect import bisect_left
@@ -17,6 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from kafka_salvage.regions.packing import Column, narrowest
 from kafka_salvage.scan.batches import I64
@@ -63,19 +65,11 @@ class _Block:
 
     __slots__ = ("_columns", "_shapes", "size")
 
-    def __init__(self, shapes: Sequence[int], numbers: Sequence[Numbers]) -> None:
+    def __init__(self, shapes: Sequence[int], tables: Callable[[int], I64]) -> None:
         self.size = len(shapes)
         kinds = dict.fromkeys(shapes)
-        self._shapes: Column | int
-        if len(kinds) == 1:
-            self._shapes = shapes[0]
-            self._columns = [_columns(np.array(numbers, np.int64))]
-            return
-        self._shapes = np.array(shapes, np.int32)
-        self._columns = []
-        for kind in kinds:
-            mine = [each for each, shape in zip(numbers, shapes, strict=True) if shape == kind]
-            self._columns.append(_columns(np.array(mine, np.int64).reshape(len(mine), -1)))
+        self._shapes: Column | int = shapes[0] if len(kinds) == 1 else np.array(shapes, np.int32)
+        self._columns = [_columns(tables(kind)) for kind in kinds]
 
     def values(self, shapes: Sequence[Any], make: Callable[[Any, Numbers], T]) -> list[T]:
         """All of them."""
@@ -87,6 +81,12 @@ class _Block:
         counts = {kind: each.count(kind) for kind in kinds}
         rows = {kind: iter(_rows(at, counts[kind])) for kind, at in zip(kinds, self._columns, strict=True)}
         return [make(shapes[kind], next(rows[kind])) for kind in each]
+
+
+def _table(shapes: I64, rows: Sequence[I64], kind: int) -> I64:
+    """The numbers of the values of one shape."""
+    mine = shapes == kind
+    return np.stack([row[mine] for row in rows], axis=1)
 
 
 def _columns(table: I64) -> list[Any]:
@@ -186,21 +186,53 @@ class Compact(Sequence[T], Generic[T]):
             self._pack()
         return self
 
+    def _place(self, shape: Hashable) -> int:
+        place = self._places.get(shape)
+        if place is None:
+            place = self._places[shape] = len(self._shapes)
+            self._shapes.append(shape)
+        return place
+
+    def add_columns(self, shapes: Sequence[Hashable], which: npt.NDArray[Any], columns: Sequence[I64]) -> None:
+        """Adds many values at once, none of which is made.
+
+        Args:
+            shapes: as the codec gives them.
+            which: of these the shape of each value.
+            columns: its numbers: the first of each value, the second, and so on.
+        """
+        if len(which) < FEW:
+            numbers = zip(*(column.tolist() for column in columns), strict=True)
+            self.extend(self._codec.make(shapes[at], each) for at, each in zip(which.tolist(), numbers, strict=True))
+            return
+        if self._rest:
+            self._pack()
+        places = np.array([self._place(shape) for shape in shapes], np.int64)[which]
+        for start in range(0, len(which), BLOCK):
+            here, rows = places[start : start + BLOCK], [column[start : start + BLOCK] for column in columns]
+            first = self._codec.make(self._shapes[int(here[0])], tuple(int(row[0]) for row in rows))
+            block = _Block(here.tolist(), functools.partial(_table, here, rows))
+            self._add(self._key(first), block)
+
     def _pack(self) -> None:
         shapes: list[int] = []
         numbers: list[Numbers] = []
         for value in self._rest:
             shape, each = self._codec.part(value)
-            place = self._places.get(shape)
-            if place is None:
-                place = self._places[shape] = len(self._shapes)
-                self._shapes.append(shape)
-            shapes.append(place)
+            shapes.append(self._place(shape))
             numbers.append(each)
-        self._keys.append(self._key(self._rest[0]))
-        self._stops.append(self._packed + len(self._rest))
-        self._blocks.append(_Block(shapes, numbers))
+
+        def table(kind: int) -> I64:
+            mine = [each for each, shape in zip(numbers, shapes, strict=True) if shape == kind]
+            return np.array(mine, np.int64).reshape(len(mine), -1)
+
+        self._add(self._key(self._rest[0]), _Block(shapes, table))
         self._rest = []
+
+    def _add(self, key: int, block: _Block) -> None:
+        self._keys.append(key)
+        self._stops.append(self._packed + block.size)
+        self._blocks.append(block)
 
     @property
     def _packed(self) -> int:
