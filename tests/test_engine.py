@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -98,3 +100,24 @@ def test_what_is_under_way_is_waited_for() -> None:
         return finished.is_set()
 
     assert list(engine.ordered_map(outer, [0], 2)) == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell what lies in memory")
+def test_the_code_of_the_compiler_leaves_memory_and_is_there_when_it_is_needed() -> None:
+    program = """
+import numba, sys
+from kafka_salvage import engine
+def resident():
+    told = open("/proc/self/status").read()
+    return int(told.partition("RssFile:")[2].split()[0])
+def added(number):
+    return number + 1
+assert numba.njit(added)(1) == 2
+before = resident()
+engine.release()
+after = resident()
+assert numba.njit(lambda number: number * 3)(2) == 6
+sys.exit(0 if before - after > 20_000 else f"{before} KiB, then {after}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr

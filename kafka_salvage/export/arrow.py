@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from kafka_salvage.export.behind import Behind
-from kafka_salvage.export.blocks import BLOCK, SCHEMA, Block, Blocks, Facts, StagedStream
+from kafka_salvage.export.blocks import BLOCK, SCHEMA, Block, Blocks, Facts, StagedStream, written_out
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import encode
 from kafka_salvage.export.receipt import Written
@@ -36,7 +36,7 @@ class ArrowWriter:
         self._line = line
         self._setting = setting
         self._behind = Behind()
-        self._blocks = Blocks(line, setting, block)
+        self._blocks = Blocks(line, setting, block, ready=self._behind.wait)
         self._stream: StagedStream | None = None
         self._sink: Any = None
         self._writer: Any = None
@@ -55,8 +55,12 @@ class ArrowWriter:
             schema = SCHEMA.with_metadata(facts.encoded())
             self._sink = self._stream.gathered()
             self._writer = pa.ipc.new_file(self._sink, schema)
-        self._behind.do(partial(self._writer.write_table, block.table))
+        self._behind.do(partial(self._write_table, block.table))
         self._records += len(block.table)
+
+    def _write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+        written_out()
 
     def finish(self) -> Written:
         """Closes the file."""

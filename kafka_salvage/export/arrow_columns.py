@@ -1,4 +1,8 @@
-"""Arrow table: Spark's columns of a Kafka source, then where each record was found."""
+"""Arrow table: Spark's columns of a Kafka source, then where each record was found.
+
+Columns are made from buffers: whatever takes a Python list or an array has pyarrow import pandas where that is installed, which
+takes half a second and 50 MiB.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ INSTALL = "pip install 'kafka-salvage[parquet]'"
 FIRST_MS, LAST_MS = -62135596800000, 253402300799999
 """Years 0001 to 9999: readers fail on timestamps outside."""
 _NARROW = (1 << 31) - 1
+_SHARED = 1 << 20
+"""Bytes from which a column of one slice is that slice itself, not a copy."""
 
 
 def _pyarrow() -> Any:
@@ -34,9 +40,31 @@ def _bitmap(pa: Any, valid: npt.NDArray[np.bool_]) -> Any:
     return None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
 
 
+def _numbers(pa: Any, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Any:
+    """A column of numbers, of the array's own type."""
+    array = np.ascontiguousarray(values)
+    bitmap = None if valid is None else _bitmap(pa, valid)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), len(array), [bitmap, pa.py_buffer(array)])
+
+
+def _strings(pa: Any, names: Sequence[str]) -> Any:
+    """A string column."""
+    texts = [name.encode() for name in names]
+    ends = np.cumsum([0, *(len(text) for text in texts)]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))])
+
+
+def _gathered(data: npt.NDArray[np.uint8], start: I64, size: I32) -> tuple[npt.NDArray[np.uint8], I64]:
+    """Slices end to end, and where each begins; a large one that is alone is not copied."""
+    if len(size) == 1 and int(size[0]) >= _SHARED and 0 <= int(start[0]) <= len(data) - int(size[0]):
+        first, count = int(start[0]), int(size[0])
+        return data[first : first + count], np.array([0, count], np.int64)
+    return gather(data, start, size)
+
+
 def _binary(pa: Any, data: npt.NDArray[np.uint8], start: I64, size: I32, *, text: bool = False) -> Any:
     """A binary (or, told to, string) column; large when 32-bit offsets cannot reach."""
-    values, offsets = gather(data, start, size)
+    values, offsets = _gathered(data, start, size)
     valid = size >= 0
     large = int(offsets[-1]) > _NARROW
     kind = (pa.large_string() if large else pa.string()) if text else (pa.large_binary() if large else pa.binary())
@@ -60,7 +88,7 @@ def _utf8(binary: Any) -> npt.NDArray[np.bool_]:
             return np.ones(len(binary), np.bool_)
     distinct = binary.dictionary_encode()
     good = np.array([_is_text(key) for key in distinct.dictionary.to_pylist()], np.bool_)
-    return np.asarray(good[distinct.indices.to_numpy()])
+    return np.asarray(good[np.frombuffer(distinct.indices.buffers()[1], np.int32)[: len(binary)]])
 
 
 def _is_text(key: bytes) -> bool:
@@ -79,7 +107,7 @@ def _headers(pa: Any, table: RecordTable) -> tuple[Any, Any]:
     keys = _binary(pa, table.data, table.header_key_start, size, text=True)
     values = _binary(pa, table.data, table.header_value_start, table.header_value_size)
     pairs = pa.StructArray.from_arrays([keys, values], names=["key", "value"])
-    first = pa.array(table.header_first.astype(np.int32))
+    first = _numbers(pa, table.header_first.astype(np.int32))
     headers = pa.ListArray.from_arrays(first, pairs)
     odd = np.zeros(len(table), np.bool_)
     if not good.all():
@@ -96,16 +124,17 @@ def _named(pa: Any, names: Sequence[str] | None, codes: npt.NDArray[Any], packed
     kind = pa.dictionary(pa.int32(), pa.string()) if packed else pa.string()
     if names is None:
         return pa.nulls(len(codes), kind)
+    told = _strings(pa, names)
     if packed:
-        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(list(names), pa.string()))
+        return pa.DictionaryArray.from_arrays(_numbers(pa, codes.astype(np.int32)), told)
     if len(codes) and (codes == codes[0]).all():
-        return pa.repeat(pa.scalar(names[int(codes[0])], pa.string()), len(codes))
-    return pa.array(list(names), pa.string()).take(pa.array(codes.astype(np.int32)))
+        return pa.repeat(told[int(codes[0])], len(codes))
+    return told.take(_numbers(pa, codes.astype(np.int32)))
 
 
 def _timestamp(pa: Any, table: RecordTable) -> Any:
     sane = (table.timestamp_type >= 0) & (table.timestamp >= FIRST_MS) & (table.timestamp <= LAST_MS)
-    return pa.array(np.where(sane, table.timestamp, 0), pa.int64(), mask=~sane).cast(pa.timestamp("ms", tz="UTC"))
+    return _numbers(pa, np.where(sane, table.timestamp, 0), sane).view(pa.timestamp("ms", tz="UTC"))
 
 
 def to_arrow(table: RecordTable) -> pa.Table:
@@ -149,23 +178,23 @@ def arrow_table(table: RecordTable, *, packed: bool = False) -> pa.Table:
         "key": _binary(pa, table.data, table.key_start, table.key_size),
         "value": _binary(pa, table.data, table.value_start, table.value_size),
         "topic": name(origin.topic if origin else None),
-        "partition": pa.array(partition) if origin else pa.nulls(rows, pa.int32()),
-        "offset": pa.array(table.offset),
+        "partition": _numbers(pa, partition) if origin else pa.nulls(rows, pa.int32()),
+        "offset": _numbers(pa, table.offset),
         "timestamp": _timestamp(pa, table),
-        "timestampType": pa.array(table.timestamp_type.astype(np.int32)),
+        "timestampType": _numbers(pa, table.timestamp_type.astype(np.int32)),
         "headers": headers,
-        "_salvage_timestamp_ms": pa.array(table.timestamp),
+        "_salvage_timestamp_ms": _numbers(pa, table.timestamp),
         "_salvage_header_keys": odd_keys,
         "_salvage_source": name(origin.source if origin else None),
         "_salvage_file": name(origin.path if origin else None),
-        "_salvage_position": pa.array(batches.position[at]),
+        "_salvage_position": _numbers(pa, batches.position[at]),
         "_salvage_verdict": name(origin.verdict if origin else None),
         "_salvage_transaction": _named(
             pa, origin.transactions if origin else None, origin.transaction[at] if origin else same, packed
         ),
-        "_salvage_leader_epoch": pa.array(batches.leader_epoch[at]),
-        "_salvage_producer_id": pa.array(batches.producer_id[at]),
-        "_salvage_producer_epoch": pa.array(batches.producer_epoch[at].astype(np.int32)),
-        "_salvage_sequence": pa.array(sequence),
+        "_salvage_leader_epoch": _numbers(pa, batches.leader_epoch[at]),
+        "_salvage_producer_id": _numbers(pa, batches.producer_id[at]),
+        "_salvage_producer_epoch": _numbers(pa, batches.producer_epoch[at].astype(np.int32)),
+        "_salvage_sequence": _numbers(pa, sequence),
     }
-    return pa.table(columns)
+    return pa.Table.from_arrays(list(columns.values()), names=list(columns))

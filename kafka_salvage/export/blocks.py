@@ -8,7 +8,7 @@ every block of a file has the same schema.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -89,9 +89,18 @@ class Blocks:
         setting: tells whether credentials are masked.
         limit: most bytes of a block.
         schema: `SCHEMA` or `PACKED`.
+        ready: comes back when the block before is out of memory; asked before one is put together, which takes its size twice.
     """
 
-    def __init__(self, line: Line, setting: Setting, limit: int = BLOCK, schema: pa.Schema = SCHEMA) -> None:
+    def __init__(
+        self,
+        line: Line,
+        setting: Setting,
+        limit: int = BLOCK,
+        schema: pa.Schema = SCHEMA,
+        ready: Callable[[], None] | None = None,
+    ) -> None:
+        self._ready = ready
         self._schema = schema
         self._line = line
         self._mask = line.topic in UNLOADABLE_TOPICS and not setting.policy.show_secrets
@@ -129,8 +138,10 @@ class Blocks:
 
     def rest(self) -> Block:
         """What is gathered, as one block in one piece; there must be something."""
-        made = pa.concat_tables(self._parts).combine_chunks()
-        self._parts, self.pending = [], 0
+        if self._ready is not None:
+            self._ready()
+        parts, self._parts, self.pending = self._parts, [], 0
+        made = parts[0] if len(parts) == 1 else pa.concat_tables(parts).combine_chunks()
         if made.schema != self._schema:
             raise InvariantError("a block has a schema of its own", stage="export.blocks")
         files, self._files = frozenset(self._files), set()
@@ -189,6 +200,11 @@ class Facts:
             ],
         }
         return {FACTS: json.dumps(document, sort_keys=True, ensure_ascii=False).encode()}
+
+
+def written_out() -> None:
+    """Gives memory back that a block took and that its library would keep: to be called by the thread that wrote it."""
+    pa.default_memory_pool().release_unused()
 
 
 class StagedStream:

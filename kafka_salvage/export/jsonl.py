@@ -16,6 +16,8 @@ from kafka_salvage.export.render import Renderer
 from kafka_salvage.export.sink import RecordChunk, Setting
 
 NAME = "jsonl"
+LARGE = 16 << 20
+"""Bytes of a piece, one line then, that is out of memory again before the record is handed to anybody else."""
 SUFFIX = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _GZIP = 31
 """zlib's window bits for a gzip member; its header then carries mtime 0 and no name."""
@@ -71,7 +73,9 @@ class JsonlWriter:
         if self._file is None:
             self._file = self._stage.create(self.path, NAME)
         for text in self._renderer.lines(chunk):
-            self._file.write_later(self._compressor.compress(text))  # a piece is its own memory: nothing to wait for
+            wait = self._file.write_later(self._compressor.compress(text))  # a piece is its own memory
+            if len(text) > LARGE:
+                wait()
         self._records += len(chunk.table)
 
     def state(self) -> dict[str, Any] | None:

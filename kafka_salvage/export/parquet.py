@@ -2,6 +2,8 @@
 
 Strategy: a part ends where it has grown to `PART` bytes, and, once it has `ENOUGH`, where the evidence goes on with another
 stretch: both depend on the records alone. Behind such an end nothing is in memory, so that an interrupted run can go on there.
+A record that is far larger than a block has a part to itself, which is not compressed and which pyarrow writes without Python:
+it is then in memory three times, where it would be five times.
 """
 
 from __future__ import annotations
@@ -10,11 +12,22 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kafka_salvage.export.atomic import StagedFile
 from kafka_salvage.export.behind import Behind
-from kafka_salvage.export.blocks import BLOCK, PACKED, SCHEMA, Block, Blocks, Facts, StagedStream
+from kafka_salvage.export.blocks import (
+    BLOCK,
+    GATHERED,
+    PACKED,
+    SCHEMA,
+    Block,
+    Blocks,
+    Facts,
+    StagedStream,
+    written_out,
+)
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.places import encode
 from kafka_salvage.export.receipt import Written, WrittenFile
@@ -26,6 +39,8 @@ PART = 1 << 30
 """A part that has this many bytes ends."""
 ENOUGH = 256 << 20
 """One that has this many ends with the stretch of evidence."""
+ALONE = 2 * BLOCK
+"""A record that counts for more bytes has a part to itself."""
 LEVEL = 3
 
 _PLAIN = {
@@ -51,6 +66,33 @@ class ParquetSink:
         return ParquetWriter(line, setting)
 
 
+def _writer(sink: Any, **how: Any) -> Any:
+    """Pyarrow's writer of a part."""
+    return pq.ParquetWriter(
+        sink,
+        PACKED,
+        store_schema=False,  # readers are not told how names were handed over: they are strings
+        use_dictionary=DICTIONARIES,
+        write_statistics=STATISTICS,
+        write_page_checksum=True,
+        sorting_columns=[pq.SortingColumn(SCHEMA.names.index("offset"))],  # before it, no column is nested
+        **how,
+    )
+
+
+def _write_alone(file: StagedFile, block: Block, line: Line, setting: Setting) -> WrittenFile:
+    """A part of one large record."""
+    facts = Facts(line, setting.evidence)
+    facts.add(block)
+    with file.lent() as path, pa.OSFile(str(path), "wb") as raw:
+        sink = pa.BufferedOutputStream(raw, GATHERED)
+        with _writer(sink, compression="none") as writer:
+            writer.write_table(block.table, row_group_size=len(block.table))
+            writer.add_key_value_metadata(facts.encoded())
+        sink.flush()
+    return file.finish(records=len(block.table))
+
+
 class _Part:
     """One file on its way."""
 
@@ -59,17 +101,7 @@ class _Part:
         self._facts = Facts(line, setting.evidence)
         self._stream = StagedStream(file)
         self._sink = self._stream.gathered()
-        self._writer: Any = pq.ParquetWriter(
-            self._sink,
-            PACKED,
-            store_schema=False,  # readers are not told how names were handed over: they are strings
-            compression="zstd",
-            compression_level=LEVEL,
-            use_dictionary=DICTIONARIES,
-            write_statistics=STATISTICS,
-            write_page_checksum=True,
-            sorting_columns=[pq.SortingColumn(SCHEMA.names.index("offset"))],  # before it, no column is nested
-        )
+        self._writer = _writer(self._sink, compression="zstd", compression_level=LEVEL)
 
     @property
     def size(self) -> int:
@@ -82,6 +114,7 @@ class _Part:
         self._sink.flush()
         self._facts.add(block)
         self.records += len(block.table)
+        written_out()
 
     def close(self) -> WrittenFile:
         """Writes the end."""
@@ -95,14 +128,21 @@ class ParquetWriter:
     """Writes the records of one line; a line without records gives no file."""
 
     def __init__(
-        self, line: Line, setting: Setting, *, block: int = BLOCK, part: int = PART, enough: int = ENOUGH
+        self,
+        line: Line,
+        setting: Setting,
+        *,
+        block: int = BLOCK,
+        part: int = PART,
+        enough: int = ENOUGH,
+        alone: int = ALONE,
     ) -> None:
         self.directory = f"{line.root}parquet/{encode(line.topic)}/{line.partition}"
         self._line = line
         self._setting = setting
         self._behind = Behind()
-        self._blocks = Blocks(line, setting, block, PACKED)
-        self._most, self._enough = part, enough
+        self._blocks = Blocks(line, setting, block, PACKED, ready=self._behind.wait)
+        self._most, self._enough, self._alone = part, enough, alone
         self._part: _Part | None = None
         self._step: Step | None = None
         self._done: list[WrittenFile] = []
@@ -118,10 +158,16 @@ class ParquetWriter:
     def _write(self, block: Block) -> None:
         """Has a block written, behind, while the records after it are decoded."""
         self._settle()
+        if len(block.table) == 1 and block.table.nbytes > self._alone:
+            self._end_part()
+            self._done.append(_write_alone(self._create(), block, self._line, self._setting))
+            return
         if self._part is None:
-            path = f"{self.directory}/part-{len(self._done):05d}.parquet"
-            self._part = _Part(self._setting.stage.create(path, NAME), self._line, self._setting)
+            self._part = _Part(self._create(), self._line, self._setting)
         self._behind.do(partial(self._part.write, block))
+
+    def _create(self) -> StagedFile:
+        return self._setting.stage.create(f"{self.directory}/part-{len(self._done):05d}.parquet", NAME)
 
     def _settle(self) -> None:
         """Waits for what is being written; a part that is full then ends."""

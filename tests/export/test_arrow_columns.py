@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,3 +139,28 @@ def test_without_pyarrow_the_install_line_is_told(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MissingExtraError) as caught:
         to_arrow(table(ROWS))
     assert "parquet" in caught.value.install
+
+
+def test_a_large_value_that_is_alone_is_not_copied() -> None:
+    made = table([(0, 0, b"k", b"v" * (2 << 20), [])])
+    column = to_arrow(made)["value"].chunk(0)
+    assert column.to_pylist() == [b"v" * (2 << 20)]
+    first = made.data.__array_interface__["data"][0]
+    assert first <= column.buffers()[2].address < first + len(made.data)
+
+
+def test_pandas_is_not_imported() -> None:
+    """It would take half a second and 50 MiB, wherever it is installed, for nothing."""
+    program = """
+import subprocess
+import sys
+from tests.export.test_arrow_columns import ROWS, table
+from kafka_salvage.export.arrow_columns import arrow_table
+for packed in (False, True):
+    for rows in (ROWS, ROWS * 2, []):
+        arrow_table(table(rows), packed=packed)
+import kafka_salvage.export.arrow, kafka_salvage.export.parquet
+sys.exit("pandas" in sys.modules)
+"""
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0

@@ -256,3 +256,35 @@ def test_an_interrupted_run_goes_on_behind_its_last_part(tmp_path: Path, monkeyp
     scene.write(tmp_path / "out", resume=True, **choices)
     assert made == [f"{FOLDER}/part-00003.parquet"]
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_record_far_larger_than_a_block_has_a_part_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch, block=2000, alone=5000)
+    values = [b"a" * 100, b"b" * 3000, b"c" * 9000, b"d" * 100, b"e" * 9001, None]
+    out = written(tmp_path, Build().v2(6, values=values))
+    parts = sorted((out / FOLDER).iterdir())
+    assert [pq.read_table(path)["value"].to_pylist() for path in parts] == [
+        values[:2], values[2:3], values[3:4], values[4:5], values[5:],
+    ]  # fmt: skip
+    assert [pq.ParquetFile(path).metadata.row_group(0).column(1).compression for path in parts] == [
+        "ZSTD", "UNCOMPRESSED", "ZSTD", "UNCOMPRESSED", "ZSTD",
+    ]  # fmt: skip
+    facts = [json.loads(pq.read_metadata(path).metadata[b"kafka_salvage"]) for path in parts]
+    assert [fact["offsets"] for fact in facts] == [[0, 2], [2, 3], [3, 4], [4, 5], [5, 6]]
+    sums = dict(line.split("  ")[::-1] for line in (out / "SHA256SUMS").read_text().splitlines())
+    for path in parts:
+        assert sums[path.relative_to(out).as_posix()] == hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = duckdb.execute('select value from read_parquet(?) order by "offset"', [f"{out / FOLDER}/*"]).fetchall()
+    assert [row[0] for row in rows] == values
+
+
+def test_a_disk_that_fills_up_under_a_large_record_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(monkeypatch, block=2000, alone=5000)
+    opened = pa.OSFile
+    monkeypatch.setattr(pa, "OSFile", lambda path, mode: opened("/dev/full", mode))
+    data, infos = Build().v2(2, values=[b"a", b"b" * 9000]).done()
+    with pytest.raises(DestinationError, match="full"):
+        Scene(tmp_path / "src").add([Piece(data, infos)]).write(tmp_path / "out", formats=("parquet",))
+    assert not (tmp_path / "out").exists()
