@@ -11,6 +11,7 @@ import base64
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,17 @@ def _finding(finding: Finding) -> Plain:
     return {**made, "offsets": _offsets(finding.offsets), "detail": dict(finding.detail)}
 
 
-def _region(region: Region, numbers: Mapping[int, int]) -> list[Any]:
+def _key(finding: Finding) -> tuple[Any, ...]:
+    """What tells findings of one file apart; those of a packed sequence are made anew whenever they are looked at."""
+    return finding.code, finding.start, finding.stop, finding.message
+
+
+def _region(region: Region, numbers: Mapping[tuple[Any, ...], int]) -> list[Any]:
     made = {field.name: getattr(region, field.name) for field in fields(region)}
     made |= {
         "verdict": str(region.verdict),
         "offsets": _offsets(region.offsets),
-        "findings": [numbers[id(finding)] for finding in region.findings],
+        "findings": [numbers[_key(finding)] for finding in region.findings],
     }
     return list(made.values())
 
@@ -92,10 +98,10 @@ def _read_region(value: list[Any], findings: list[Finding]) -> Region:
 
 def to_plain(survey: SegmentSurvey) -> Plain:
     """The judgement of one segment as plain JSON values; the file itself is not in it."""
-    known: dict[int, Finding] = {}
-    for finding in (*survey.findings, *(each for region in survey.regions for each in region.findings)):
-        known.setdefault(id(finding), finding)
-    numbers = {identity: number for number, identity in enumerate(known)}
+    known: dict[tuple[Any, ...], Finding] = {}
+    for finding in chain(survey.findings, (each for region in survey.regions for each in region.findings)):
+        known.setdefault(_key(finding), finding)
+    numbers = {key: number for number, key in enumerate(known)}
     return {
         "size": survey.regions.size,
         "regions": [_region(region, numbers) for region in survey.regions],
@@ -103,7 +109,7 @@ def to_plain(survey: SegmentSurvey) -> Plain:
         "transactions": _columns(survey.transactions, TXN_COLUMNS),
         "patches": [[patch.position, patch.before.hex(), patch.after.hex()] for patch in survey.patches],
         "all_findings": [_finding(finding) for finding in known.values()],
-        "findings": [numbers[id(finding)] for finding in survey.findings],
+        "findings": [numbers[_key(finding)] for finding in survey.findings],
         "facts": {field.name: getattr(survey.facts, field.name) for field in fields(survey.facts)},
     }
 
