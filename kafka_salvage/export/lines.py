@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kafka_salvage.export.places import INTERNAL_TOPICS, encode, free_name, partition_directory
@@ -29,7 +29,7 @@ class Line:
     topic: str
     partition: int
     state: State
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     labels: TransactionLabels
     log_start: int | None
     partition_plan: PartitionPlan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -45,7 +45,7 @@ class Side:
         self._piece: Decoded | None = None
         self.fill()
 
-    def _walk(self, steps: tuple[Step, ...]) -> Iterator[BatchTable]:
+    def _walk(self, steps: Sequence[Step]) -> Iterator[BatchTable]:
         for step in steps:
             if step.offsets.stop <= self.floor:
                 continue

@@ -19,6 +19,7 @@ from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import Compaction, SegmentSurvey
+from kafka_salvage.regions.shapes import together
 from kafka_salvage.regions.verdict import Finding, Verdict
 
 HARMFUL = frozenset(
@@ -88,6 +89,11 @@ def explain(ground: Ground, low: int, high: int, before: Piece | None, behind: P
     """
     spans: list[OffsetSpan] = []
     inside = before is not None and behind is not None and before.segment is behind.segment
+    if inside and before is not None:
+        harmed = list(_between(before.segment, before, behind))
+        if len(harmed) == 1 and _fills(harmed[0], low, high):  # what most damages come to
+            where, upper = OffsetRange(low, high), ground.compaction.compacted
+            return [OffsetSpan(where, Status.LOST, upper_bound=upper, findings=harmed[0].findings)]
     at = bisect_left(ground.bases, high)
     followed = behind is not None or (at < len(ground.bases) and ground.bases[at] == high)
     for start, stop, segments in _parts(ground, low, high, before, behind):
@@ -96,7 +102,13 @@ def explain(ground: Ground, low: int, high: int, before: Piece | None, behind: P
             segments, before, inside, last=stop == high and not followed, end=stop == high and behind is None
         )
         spans += _part(ground, start, stop, harmed, place)
-    return join(spans)
+    return list(join(spans))
+
+
+def _fills(region: Region, low: int, high: int) -> bool:
+    """Whether a region took exactly these offsets."""
+    where = region.offsets
+    return where is not None and (where.start, where.stop) == (low, high) and _status(region) is Status.LOST
 
 
 def _parts(
@@ -127,11 +139,12 @@ def _between(segment: SegmentSurvey, before: Piece | None, behind: Piece | None)
     low = before.stop if before is not None and before.segment is segment else 0
     high = behind.start if behind is not None and behind.segment is segment else segment.regions.size
     regions = segment.regions.regions
-    for at in range(bisect_left(regions, low, key=lambda r: r.start), len(regions)):
-        if regions[at].stop > high:
+    for at in range(segment.regions.find(low), len(regions)):
+        region = regions[at]
+        if region.stop > high:
             break
-        if regions[at].verdict in HARMFUL:
-            yield regions[at]
+        if region.verdict in HARMFUL:
+            yield region
 
 
 def _part(ground: Ground, start: int, stop: int, harmed: Sequence[Region], place: _Place) -> list[OffsetSpan]:
@@ -205,8 +218,8 @@ def _took(region: Region, start: int, stop: int) -> bool:
     return region.offsets is None or not region.offsets.overlaps(OffsetRange(start, stop))
 
 
-def _findings(regions: Iterable[Region]) -> tuple[Finding, ...]:
-    return tuple(finding for region in regions for finding in region.findings)
+def _findings(regions: Iterable[Region]) -> Sequence[Finding]:
+    return together(region.findings for region in regions)
 
 
 def _paint(
@@ -233,20 +246,22 @@ def _paint(
     return spans, rest + list(waiting)
 
 
-def cast_doubt(spans: Sequence[OffsetSpan], segments: Iterable[SegmentSurvey]) -> list[OffsetSpan]:
+def cast_doubt(spans: Sequence[OffsetSpan], segments: Iterable[SegmentSurvey]) -> Sequence[OffsetSpan]:
     """The same spans, with what suspect batches name among the missing and the absent, wherever these batches lie."""
     claims = sorted(
         (
             (region.offsets.start, region.offsets.stop, region)
             for segment in segments
-            for region in segment.regions
-            if region.verdict is Verdict.SUSPECT and region.offsets
+            for region in segment.regions.of((Verdict.SUSPECT,))
+            if region.offsets
         ),
         key=lambda claim: claim[:2],
     )
+    if not claims:
+        return spans
     open_spans = [span for span in spans if span.status in (Status.MISSING, Status.ABSENT)]
-    if not claims or not open_spans:
-        return list(spans)
+    if not open_spans:
+        return spans
     free = [(span.offsets.start, span.offsets.stop) for span in open_spans]
     painted, rest = _paint(free, claims, Status.SUSPECT, False)
     home = {span.offsets.start: span for span in open_spans}
@@ -258,16 +273,16 @@ def cast_doubt(spans: Sequence[OffsetSpan], segments: Iterable[SegmentSurvey]) -
     return sorted([*whole, *painted], key=lambda span: span.offsets)
 
 
-def join(spans: Iterable[OffsetSpan]) -> list[OffsetSpan]:
+def join(spans: Iterable[OffsetSpan]) -> Iterator[OffsetSpan]:
     """Neighbours that say the same become one span."""
-    groups: list[list[OffsetSpan]] = []
+    group: list[OffsetSpan] = []
     for span in spans:
-        last = groups[-1][-1] if groups else None
-        if last is not None and last.offsets.stop == span.offsets.start and _word(last) == _word(span):
-            groups[-1].append(span)
-        else:
-            groups.append([span])
-    return [_joined(group) for group in groups]
+        if group and not (group[-1].offsets.stop == span.offsets.start and _word(group[-1]) == _word(span)):
+            yield _joined(group)
+            group = []
+        group.append(span)
+    if group:
+        yield _joined(group)
 
 
 def _word(span: OffsetSpan) -> tuple[object, ...]:
@@ -281,5 +296,5 @@ def _joined(group: Sequence[OffsetSpan]) -> OffsetSpan:
         group[-1],
         offsets=OffsetRange(group[0].offsets.start, group[-1].offsets.stop),
         absent=sum(span.absent for span in group),
-        findings=tuple({id(f): f for span in group for f in span.findings}.values()),
+        findings=together(span.findings for span in group),
     )

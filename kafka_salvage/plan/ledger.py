@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise, takewhile
 
 from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, explain, join
+from kafka_salvage.plan.packed import packed_spans
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.shapes import together, with_code
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import State
 
@@ -18,6 +21,7 @@ REACH = 1 << 31
 """A witness is believed only this near to a believed batch."""
 
 _EXTENDING = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNDECODABLE, Verdict.UNREAD})
+_REACHING = _EXTENDING | {Verdict.FOREIGN, Verdict.SUSPECT}
 _OUTPUT = {Verdict.INTACT: Status.RECOVERED, Verdict.REPAIRED: Status.REPAIRED, Verdict.SUSPECT: Status.SUSPECT}
 
 
@@ -58,8 +62,8 @@ class Ledger:
         log_start: first offset readers may see.
     """
 
-    spans: tuple[OffsetSpan, ...]
-    raw: tuple[OffsetSpan, ...]
+    spans: Sequence[OffsetSpan]
+    raw: Sequence[OffsetSpan]
     log_start: int
 
     def holes(self, statuses: Iterable[Status]) -> list[tuple[int, int]]:
@@ -91,38 +95,40 @@ def make_ledger(line: Line) -> Ledger:
         path=line.lead.replica.path,
         ends=f": {ends}" if ends else "",
     )
-    spans: list[OffsetSpan] = []
+    spans = cast_doubt(packed_spans(_spans(line, ground, low, high)), line.segments)
+    log_start = _log_start(line, low, line.pieces[-1].next if line.pieces else low)
+    raw = packed_spans(join(absorb(spans)))
+    bottom = low if line.floor is None else min(low, line.floor)
+    return Ledger(spans=with_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
+
+
+def _spans(line: Line, ground: Ground, low: int, high: int) -> Iterator[OffsetSpan]:
+    """What the line gives, and why the rest of ``[low, high)`` is not there."""
     cursor, before = low, None
     for piece in line.pieces:
         if piece.first > cursor:
-            spans += explain(ground, cursor, piece.first, before, piece)
-        spans.append(span_of(piece, line.home))
+            yield from explain(ground, cursor, piece.first, before, piece)
+        yield span_of(piece, line.home)
         cursor, before = piece.next, piece
     if high > cursor:
-        spans += explain(ground, cursor, high, before, None)
-    spans = cast_doubt(spans, line.segments)
-    log_start = _log_start(line, low, cursor)
-    raw = tuple(join(absorb(spans)))
-    bottom = low if line.floor is None else min(low, line.floor)
-    return Ledger(spans=with_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
+        yield from explain(ground, cursor, high, before, None)
 
 
 def _notes(line: Line) -> Iterator[Finding]:
     """Findings that may say why offsets are not there: those of the copy, and gaps that a file's judge saw."""
     yield from (finding for finding in line.lead.findings if finding.offsets is not None)
     for segment in line.segments:
-        yield from (f for f in segment.findings if f.code in GAP_CODES and f.offsets is not None)
+        yield from (f for f in with_code(segment.findings, GAP_CODES) if f.offsets is not None)
 
 
 def span_of(piece: Piece, home: State) -> OffsetSpan:
     """What a piece of the line gives; a state that is not ``home`` is the reason."""
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     if piece.verdict is not Verdict.INTACT:
-        regions = piece.segment.regions.regions
-        low = bisect_right(regions, piece.start, key=lambda region: region.stop)
-        high = bisect_left(regions, piece.stop, key=lambda region: region.start)
-        here = (region for region in regions[low:high] if region.verdict is piece.verdict)
-        findings = tuple(finding for region in here for finding in region.findings)
+        regions = piece.segment.regions
+        low = regions.find(piece.start + 1) - 1  # the one that holds its first byte
+        here = (region for region in regions.regions[low : regions.find(piece.stop)] if region.verdict is piece.verdict)
+        findings = together(region.findings for region in here)
     return OffsetSpan(
         offsets=piece.offsets,
         status=_OUTPUT[piece.verdict],
@@ -133,12 +139,10 @@ def span_of(piece: Piece, home: State) -> OffsetSpan:
     )
 
 
-def absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
+def absorb(spans: Iterable[OffsetSpan]) -> Iterator[OffsetSpan]:
     """Absent offsets between two recovered ranges of one kind become part of the first."""
-    out: list[OffsetSpan] = []
-    for at, span in enumerate(spans):
-        behind = spans[at + 1] if at + 1 < len(spans) else None
-        ahead = out[-1] if out else None
+    ahead: OffsetSpan | None = None
+    for span, behind in zip_behind(spans):
         if (
             span.status is Status.ABSENT
             and ahead is not None
@@ -147,15 +151,23 @@ def absorb(spans: Sequence[OffsetSpan]) -> list[OffsetSpan]:
             and (ahead.status, ahead.source, ahead.reason) == (behind.status, behind.source, behind.reason)
         ):
             where = OffsetRange(ahead.offsets.start, span.offsets.stop)
-            out[-1] = replace(ahead, offsets=where, absent=ahead.absent + span.offsets.size)
-        else:
-            out.append(span)
-    return out
+            ahead = replace(ahead, offsets=where, absent=ahead.absent + span.offsets.size)
+            continue
+        if ahead is not None:
+            yield ahead
+        ahead = span
+    if ahead is not None:
+        yield ahead
+
+
+def zip_behind(spans: Iterable[OffsetSpan]) -> Iterator[tuple[OffsetSpan, OffsetSpan | None]]:
+    """Each with the one behind it."""
+    return pairwise(chain(spans, (None,)))  # type: ignore[arg-type] # None is the last
 
 
 def with_trimmed(
-    raw: tuple[OffsetSpan, ...], spans: Sequence[OffsetSpan], bottom: int, log_start: int
-) -> tuple[OffsetSpan, ...]:
+    raw: Sequence[OffsetSpan], spans: Sequence[OffsetSpan], bottom: int, log_start: int
+) -> Sequence[OffsetSpan]:
     """The ledger with everything below the log start `trimmed`.
 
     Args:
@@ -168,39 +180,36 @@ def with_trimmed(
         return raw
     stop = min(log_start, raw[-1].offsets.stop)
     below = OffsetSpan(OffsetRange(bottom, stop), Status.TRIMMED, reason="below the log start")
-    return (below, *join(absorb(_above(spans, log_start))))
+    return packed_spans(chain((below,), join(absorb(_above(spans, log_start)))))
 
 
-def _above(spans: Sequence[OffsetSpan], log_start: int) -> list[OffsetSpan]:
-    above: list[OffsetSpan] = []
+def _above(spans: Iterable[OffsetSpan], log_start: int) -> Iterator[OffsetSpan]:
     for span in spans:
         if span.offsets.stop <= log_start:
             continue
         if span.offsets.start < log_start:
             where = OffsetRange(log_start, span.offsets.stop)
-            above.append(replace(span, offsets=where, absent=min(span.absent, where.size)))
+            yield replace(span, offsets=where, absent=min(span.absent, where.size))
         else:
-            above.append(span)
-    return above
+            yield span
 
 
 def _reach(line: Line) -> tuple[int, int, str]:
     """``(low, high, what named the high end)`` of the ledger."""
-    firsts = [piece.first for piece in line.pieces]
-    nexts = [piece.next for piece in line.pieces]
     bases = [s.segment.base_offset for s in line.lead_segments if s.segment.base_offset is not None]
-    if not firsts:
-        if not bases and not line.lead.ends:
-            return 0, 0, ""
-        firsts = nexts = [min(bases)] if bases else [line.lead.log_start or 0]
-    low, high = min(firsts), max(nexts)
+    if line.pieces:  # in offset order
+        low, high = line.pieces[0].first, line.pieces[-1].next
+    elif not bases and not line.lead.ends:
+        return 0, 0, ""
+    else:
+        low = high = min(bases) if bases else line.lead.log_start or 0
     near_low, near_high = low, high
     for segment in line.segments:
-        for region in segment.regions:
+        for region in segment.regions.of(_REACHING):
             where = region.offsets
             # a suspect batch may be anywhere; it belongs to the line where it goes on from what is there
             doubted = region.verdict is Verdict.SUSPECT and where is not None and low <= where.start <= high
-            if where is None or not (doubted or region.verdict in _EXTENDING or region.verdict is Verdict.FOREIGN):
+            if where is None or not (doubted or region.verdict is not Verdict.SUSPECT):
                 continue
             if near_low - REACH < where.start and where.stop < near_high + REACH:
                 low, high = min(low, where.start), max(high, where.stop)
@@ -227,12 +236,17 @@ def _starts(line: Line, near: int) -> list[int]:
         base = segment.segment.base_offset
         if base is None or first is None or base >= first.first:
             continue
-        head = (r for r in segment.regions if segment is not first.segment or r.stop <= first.start)
         if line.compaction.compacted:
             starts.append(base)  # what was cleaned away at the head of the log; a file keeps its name
-        elif any(r.verdict in _EXTENDING and not _garbage(r.findings) for r in head):
+        elif any(not _garbage(r.findings) for r in _head(segment, first)):
             starts.append(base)
     return [start for start in starts if near - REACH < start]
+
+
+def _head(segment: SegmentSurvey, first: Piece) -> Iterator[Region]:
+    """Damaged regions of a segment ahead of the first piece."""
+    stop = first.start if segment is first.segment else segment.regions.size
+    return takewhile(lambda region: region.stop <= stop, segment.regions.of(_EXTENDING))
 
 
 def _witnesses(line: Line) -> list[EndEvidence]:
@@ -248,7 +262,7 @@ def _names(line: Line) -> list[EndEvidence]:
     return [
         EndEvidence(s.segment.base_offset, "segment name", s.segment.file.path)
         for s in line.lead_segments
-        if s.segment.base_offset is not None and all(r.verdict is not Verdict.FOREIGN for r in s.regions)
+        if s.segment.base_offset is not None and not any(s.regions.of((Verdict.FOREIGN,)))
     ]
 
 
@@ -262,7 +276,7 @@ def _unnamed_tail(line: Line) -> int:
     if last is None:
         tail = [region for segment in line.lead_segments for region in segment.regions]
     else:
-        tail = [region for region in last.segment.regions if region.start >= last.stop]
+        tail = list(last.segment.regions.regions[last.segment.regions.find(last.stop) :])
         base = last.segment.segment.base_offset
         for segment in line.lead_segments:
             other = segment.segment.base_offset

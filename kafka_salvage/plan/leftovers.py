@@ -12,7 +12,7 @@ from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
 from kafka_salvage.plan.plan import Available, Branch, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.strands import EMPTY, Spans, minus, spans_of, union
+from kafka_salvage.plan.strands import EMPTY, Spans, kept, minus, spans_of, union
 from kafka_salvage.plan.timeline import Piece, Timeline, pieces_from_batches
 from kafka_salvage.plan.transactions import Labels, make_labels
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
@@ -104,24 +104,23 @@ def labels_apart(
         lead=survey,
         lead_segments=tuple(segments),
         segments=tuple(segments),
-        pieces=tuple(pieces),
+        pieces=kept(pieces),
         compaction=survey.compaction,
         home=home,
     )
     return make_labels(pieces, make_ledger(line).raw, edges)
 
 
-def suspects(tiers: Iterable[Tier], pieces: Sequence[Piece], ledger: Ledger, edges: Edges) -> list[Piece]:
+def suspects(tiers: Iterable[Tier], pieces: Sequence[Piece], ledger: Ledger, edges: Edges) -> Sequence[Piece]:
     """The pieces, and single batches of `suspect` regions where nothing believed stands."""
     timeline = Timeline(edges)
-    timeline.pieces = list(pieces)
+    timeline.pieces = pieces
     allowed = ledger.holes([Status.SUSPECT, Status.LOST, Status.MISSING])
     for tier in tiers:
         for segment in tier.segments:
-            for region in segment.regions:
-                if region.verdict is Verdict.SUSPECT:
-                    table = edges(segment, region.start, region.stop)
-                    timeline.place(_singles(tier.survey, segment, table), allowed)
+            for region in segment.regions.of((Verdict.SUSPECT,)):
+                table = edges(segment, region.start, region.stop)
+                timeline.place(_singles(tier.survey, segment, table), allowed)
     return timeline.pieces
 
 
@@ -183,9 +182,9 @@ def what_is_left(
     known: dict[Include | None, Spans] = {}
     for tier in tiers:
         own = {id(segment) for segment in tier.segments}
-        placed = [piece for piece in line if id(piece.segment) in own]
+        data, size, early, small = _placed((piece for piece in line if id(piece.segment) in own), log_start)
         if whole:
-            add(flags.get(tier.survey.replica.state), tier.survey, _data(placed), _size(placed))
+            add(flags.get(tier.survey.replica.state), tier.survey, data, size)
             continue
         if tier.state is not home:
             offered, flag = tier.pieces(tier.survey.compaction), flags.get(tier.state)
@@ -193,15 +192,24 @@ def what_is_left(
             before = known.get(flag, EMPTY)
             known[flag] = union((before, here))
             if len(minus(here, before)[0]):  # else another copy's leftovers hold all of it
-                add(flag, tier.survey, _data(offered) - _data(placed), _size(offered) - _size(placed))
-        below = [piece for piece in placed if piece.next <= log_start]
-        add(Include.TRIMMED, tier.survey, _data(below), _size(below))
-        regions = [r for segment in tier.segments for r in segment.regions if r.verdict is Verdict.SUSPECT]
+                add(flag, tier.survey, _data(offered) - data, _size(offered) - size)
+        add(Include.TRIMMED, tier.survey, early, small)
+        regions = [r for segment in tier.segments for r in segment.regions.of((Verdict.SUSPECT,))]
         add(Include.SUSPECT, tier.survey, sum(r.records for r in regions), sum(r.size for r in regions))
     return tuple(
         Available(include, source, path, records, size)
         for (include, source, path), (records, size) in sorted(sums.items())
     )
+
+
+def _placed(pieces: Iterable[Piece], log_start: int) -> tuple[int, int, int, int]:
+    """Data records and bytes, then those of pieces that lie below the log start."""
+    data = size = early = small = 0
+    for piece in pieces:
+        data, size = data + piece.data, size + piece.stop - piece.start
+        if piece.next <= log_start:
+            early, small = early + piece.data, small + piece.stop - piece.start
+    return data, size, early, small
 
 
 def _data(pieces: Iterable[Piece]) -> int:

@@ -29,7 +29,7 @@ from kafka_salvage.plan.notes import partition_findings
 from kafka_salvage.plan.plan import Branch, OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.timeline import Piece, epochs_of
+from kafka_salvage.plan.timeline import Piece, epochs_of, packed_pieces
 from kafka_salvage.plan.transactions import make_labels
 from kafka_salvage.plan.work import Work, place
 from kafka_salvage.regions.runs import ReplicaSurvey
@@ -143,10 +143,12 @@ def _asked_for(incarnation: Incarnation, policy: Policy) -> bool:
     return any(_FLAG.get(survey.replica.state) in policy.include for survey in incarnation.surveys)
 
 
-def _output(work: Work, ledger: Ledger) -> list[Piece]:
+def _output(work: Work, ledger: Ledger) -> Sequence[Piece]:
     """Pieces that go out, in offset order; the suspect ones among them when they were asked for."""
     include = work.policy.include
-    pieces = [p for p in work.timeline.pieces if p.next > ledger.log_start or Include.TRIMMED in include]
+    pieces = work.timeline.pieces
+    if pieces and Include.TRIMMED not in include and pieces[0].next <= ledger.log_start:
+        pieces = packed_pieces(p for p in pieces if p.next > ledger.log_start)
     if Include.SUSPECT in include:
         pieces = suspects(work.used, pieces, ledger, work.edges)
     return pieces

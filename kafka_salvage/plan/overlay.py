@@ -17,10 +17,12 @@ import numpy as np
 
 from kafka_salvage.plan.gaps import GAP_CODES, join
 from kafka_salvage.plan.ledger import Ledger, absorb, span_of, with_trimmed
+from kafka_salvage.plan.packed import packed_spans
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.strands import EMPTY, Spans, Strand, clipped, inside, minus, spans_of
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.shapes import together
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.replica import State
 
@@ -48,7 +50,7 @@ class Testimony:
         between: offsets between the last batch of a file and the name of the next.
     """
 
-    raw: tuple[OffsetSpan, ...]
+    raw: Sequence[OffsetSpan]
     cut: int
     covered: Spans
     log_start: int | None
@@ -56,7 +58,7 @@ class Testimony:
     starts: tuple[int, ...] = field(default=())
 
     @classmethod
-    def of(cls, raw: tuple[OffsetSpan, ...], cut: int, strand: Strand) -> Testimony:
+    def of(cls, raw: Sequence[OffsetSpan], cut: int, strand: Strand) -> Testimony:
         """With its spans ready to be looked up."""
         starts = tuple(span.offsets.start for span in raw)
         return cls(raw, cut, strand.covered(), strand.survey.log_start, between_files(strand), starts)
@@ -135,7 +137,7 @@ def lay_over(overlay: Overlay) -> Ledger:
     end = overlay.pieces[-1].next if overlay.pieces else high
     starts = [t.log_start for t in overlay.testimonies if t.log_start is not None and t.log_start <= end]
     log_start = max(starts, default=low)
-    raw = tuple(join(absorb(spans)))
+    raw = packed_spans(join(absorb(spans)))
     bottom = low if overlay.floor is None else min(low, overlay.floor)
     return Ledger(spans=with_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
 
@@ -191,7 +193,7 @@ def _told(overlay: Overlay, where: OffsetRange, covered: Sequence[bool], between
                 open_ended=any(s.open_ended for s in told),
                 upper_bound=any(s.upper_bound for s in told),
                 reason=told[0].reason,
-                findings=tuple({id(f): f for s in told for f in s.findings}.values()),
+                findings=together(s.findings for s in told),
             )
     return OffsetSpan(where, Status.MISSING, reason="no copy reaches there", findings=(_nowhere(overlay, where),))
 

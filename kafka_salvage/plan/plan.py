@@ -114,7 +114,7 @@ class Branch:
     source: str
     directory: str
     state: State
-    steps: tuple[Step, ...]
+    steps: Sequence[Step]
     labels: TransactionLabels
 
 
@@ -183,8 +183,8 @@ class PartitionPlan:
     state: State
     topic: str
     partition: int
-    ledger: tuple[OffsetSpan, ...]
-    steps: tuple[Step, ...]
+    ledger: Sequence[OffsetSpan]
+    steps: Sequence[Step]
     branches: tuple[Branch, ...]
     labels: TransactionLabels
     replicas: tuple[ReplicaSurvey, ...]
@@ -194,7 +194,7 @@ class PartitionPlan:
     findings: Sequence[Finding] = ()
     selected: bool = True
     available: tuple[Available, ...] = ()
-    line: tuple[Step, ...] = ()
+    line: Sequence[Step] = ()
     needs_choice: bool = False
     high_watermark: int | None = None
     shares: tuple[Share, ...] = ()

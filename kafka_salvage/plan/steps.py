@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from kafka_salvage.plan.packed import packed_steps
 from kafka_salvage.plan.plan import Step
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
@@ -12,7 +13,7 @@ from kafka_salvage.scan.replica import State
 Reason = Callable[[Piece], str]
 
 
-def steps_of(pieces: Sequence[Piece], home: State, reason: str | Reason) -> tuple[Step, ...]:
+def steps_of(pieces: Sequence[Piece], home: State, reason: str | Reason) -> Sequence[Step]:
     """Steps of a line, in offset order, disjoint.
 
     Args:
@@ -20,34 +21,34 @@ def steps_of(pieces: Sequence[Piece], home: State, reason: str | Reason) -> tupl
         home: the state that needs no label.
         reason: why pieces of that state are taken; one step has one reason.
     """
-    steps: list[Step] = []
-    group: list[Piece] = []
+    return packed_steps(_steps(pieces, home, reason))
+
+
+def _steps(pieces: Iterable[Piece], home: State, reason: str | Reason) -> Iterator[Step]:
+    first = last = None
     because = ""
     for piece in pieces:
         why = reason if isinstance(reason, str) else reason(piece)
-        if group and not (_continues(group[-1], piece) and why == because):
-            steps.append(_step(group, home, because))
-            group = []
-        group.append(piece)
-        because = why
-    if group:
-        steps.append(_step(group, home, because))
-    return tuple(steps)
+        if first is not None and last is not None and not (_continues(last, piece) and why == because):
+            yield _step(first, last, home, because)
+            first = None
+        first, last, because = first or piece, piece, why
+    if first is not None and last is not None:
+        yield _step(first, last, home, because)
 
 
 def _continues(last: Piece, piece: Piece) -> bool:
     return last.segment is piece.segment and last.stop == piece.start and last.verdict is piece.verdict
 
 
-def _step(group: Sequence[Piece], home: State, reason: str) -> Step:
-    first = group[0]
+def _step(first: Piece, last: Piece, home: State, reason: str) -> Step:
     if first.state is not home:
         reason = f"gives offsets that {home} files lack: {first.state}"
     return Step(
         survey=first.segment,
         start=first.start,
-        stop=group[-1].stop,
-        offsets=OffsetRange(first.first, group[-1].next),
+        stop=last.stop,
+        offsets=OffsetRange(first.first, last.next),
         verdict=first.verdict,
         state=first.state,
         reason=reason,

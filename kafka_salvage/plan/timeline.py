@@ -90,6 +90,11 @@ def _shape(survey: ReplicaSurvey, segment: SegmentSurvey, verdict: Verdict) -> t
     return Same(survey), Same(segment), verdict
 
 
+def packed_pieces(pieces: Iterable[Piece]) -> Sequence[Piece]:
+    """Pieces, packed where there are many."""
+    return Compact(PieceCodec(), pieces, _FIRST).settled()
+
+
 def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> Sequence[Piece]:
     """The believed batches of one segment as pieces, in file order; arguments as for `pieces_in`."""
     return pieces_in(survey, [segment], compacted)
@@ -134,7 +139,7 @@ def _add_pieces(pieces: Compact[Piece], survey: ReplicaSurvey, segment: SegmentS
 
 def _doubted(segment: SegmentSurvey, low: I64, high: I64) -> Bool:
     """For each gap ``[low, high)``: a suspect batch somewhere in the file names offsets in it."""
-    claims = sorted((r.offsets.start, r.offsets.stop) for r in segment.regions if r.verdict is SUSPECT and r.offsets)
+    claims = sorted((r.offsets.start, r.offsets.stop) for r in segment.regions.of((SUSPECT,)) if r.offsets)
     if not claims:
         return np.zeros(len(low), np.bool_)
     starts, stops = np.array(claims, np.int64).T

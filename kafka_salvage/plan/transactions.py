@@ -154,7 +154,7 @@ def make_labels(
         edges: reads batches again where a piece begins or ends inside a stretch of one producer.
         witness: decides what the markers leave open.
     """
-    holes = np.array([span.offsets.start for span in ledger if span.status in HOLES], np.int64)
+    holes = np.fromiter((span.offsets.start for span in ledger if span.status in HOLES), np.int64)
     rows = _gather(pieces, holes, edges)
     codes = _judge(rows, len(holes))
     if witness is not None:

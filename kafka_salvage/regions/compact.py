@@ -63,23 +63,29 @@ class Same:
 class _Block:
     """Values, packed: the shape of each, and columns for each shape."""
 
-    __slots__ = ("_columns", "_shapes", "size")
+    __slots__ = ("_columns", "_shapes", "kinds", "size")
 
     def __init__(self, shapes: Sequence[int], tables: Callable[[int], I64]) -> None:
         self.size = len(shapes)
-        kinds = dict.fromkeys(shapes)
-        self._shapes: Column | int = shapes[0] if len(kinds) == 1 else np.array(shapes, np.int32)
-        self._columns = [_columns(tables(kind)) for kind in kinds]
+        self.kinds = tuple(dict.fromkeys(shapes))
+        self._shapes: Column | int = shapes[0] if len(self.kinds) == 1 else np.array(shapes, np.int32)
+        self._columns = [_columns(tables(kind)) for kind in self.kinds]
 
-    def values(self, shapes: Sequence[Any], make: Callable[[Any, Numbers], T]) -> list[T]:
-        """All of them."""
+    def values(
+        self, shapes: Sequence[Any], make: Callable[[Any, Numbers], T], wanted: frozenset[int] | None = None
+    ) -> list[T]:
+        """All of them, or those of wanted shapes."""
         if isinstance(self._shapes, int):
             shape = shapes[self._shapes]
             return [make(shape, numbers) for numbers in _rows(self._columns[0], self.size)]
         each = self._shapes.tolist()
-        kinds = dict.fromkeys(each)
-        counts = {kind: each.count(kind) for kind in kinds}
-        rows = {kind: iter(_rows(at, counts[kind])) for kind, at in zip(kinds, self._columns, strict=True)}
+        rows = {
+            kind: iter(_rows(columns, each.count(kind)))
+            for kind, columns in zip(self.kinds, self._columns, strict=True)
+            if wanted is None or kind in wanted
+        }
+        if wanted is not None:
+            each = [kind for kind in each if kind in wanted]
         return [make(shapes[kind], next(rows[kind])) for kind in each]
 
 
@@ -250,6 +256,14 @@ class Compact(Sequence[T], Generic[T]):
     def __iter__(self) -> Iterator[T]:
         for block in range(len(self._blocks)):
             yield from self._values(block)
+        yield from self._rest
+
+    def of_shape(self, wanted: Callable[[Any], bool]) -> Iterator[T]:
+        """The values of some shapes, none of the others being made; of what is not packed yet all."""
+        places = frozenset(place for place, shape in enumerate(self._shapes) if wanted(shape))
+        for block in self._blocks:
+            if not places.isdisjoint(block.kinds):
+                yield from block.values(self._shapes, self._codec.make, places)
         yield from self._rest
 
     @overload

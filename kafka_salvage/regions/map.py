@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -105,6 +105,12 @@ class RegionMap:
         if isinstance(self.regions, Compact):
             return self.regions.find(position)
         return bisect_left(self.regions, position, key=_START)
+
+    def of(self, verdicts: Collection[Verdict]) -> Iterator[Region]:
+        """Regions that have one of some verdicts, in file order."""
+        kept = self.regions
+        some = kept.of_shape(lambda shape: shape[0] in verdicts) if isinstance(kept, Compact) else kept
+        return (region for region in some if region.verdict in verdicts)
 
     def totals(self) -> dict[Verdict, int]:
         """Bytes per verdict; the values add up to the size."""

@@ -7,7 +7,7 @@ integers: where it is, the offsets that it took, two sums.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -109,6 +109,12 @@ Findings = Compact[Finding]
 def findings_of(values: Iterable[Finding] = ()) -> Findings:
     """Findings, packed where there are many."""
     return Compact(FindingCodec(), values)
+
+
+def with_code(findings: Sequence[Finding], codes: Collection[str]) -> Iterator[Finding]:
+    """Those that have one of the codes, in their order."""
+    some = findings.of_shape(lambda shape: shape[0] in codes) if isinstance(findings, Compact) else findings
+    return (finding for finding in some if finding.code in codes)
 
 
 class Picked(Sequence[Finding]):
