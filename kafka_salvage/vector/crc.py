@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kafka_salvage.vector import simd, summing
+from kafka_salvage.vector import simd, stepping, summing
 from kafka_salvage.vector.cache import inner, kernel, outlined
 from kafka_salvage.vector.headers import COVERED_V2, HEADER
 from kafka_salvage.vector.pointers import address_of
@@ -29,18 +29,18 @@ castagnoli_table = summing.make_table(CASTAGNOLI)
 zlib_table = summing.make_table(ZLIB)
 
 
-def _narrow(polynomial: Polynomial, variant: str, table: summing.Update) -> summing.Update:
+def _narrow(polynomial: Polynomial, variant: str, table: stepping.Update) -> stepping.Update:
     """The CPU's own instruction where it has one for the polynomial (three streams of it outrun 128-bit folding)."""
     if variant != "table" and (polynomial is CASTAGNOLI or target()[0] == "aarch64"):
-        words = summing.make_words(polynomial)
+        words = stepping.make_words(polynomial)
         fused = variant == "clmul" and polynomial is CASTAGNOLI
         return summing.make_fused(polynomial, words) if fused else words
     return summing.make_clmul(polynomial, table) if variant == "clmul" else table
 
 
 def _chosen(
-    polynomial: Polynomial, table: summing.Update, move: Callable[[int, int], int]
-) -> tuple[summing.Update, Callable[[int, int], int]]:
+    polynomial: Polynomial, table: stepping.Update, move: Callable[[int, int], int]
+) -> tuple[stepping.Update, Callable[[int, int], int]]:
     """(add to a register, finished CRC of a range) in the variant in use."""
     if crc_variant() == "avx512":
         from_ones, from_zero = summing.make_wide(polynomial)
@@ -81,6 +81,17 @@ def zlib_apart(address: int, size: int) -> int:
 
 def _batch_sum() -> Callable[[int, int], int]:
     """``castagnoli_batch``."""
+    if crc_variant() in ("sse42", "clmul"):
+        chain = stepping.make_chain()
+        chained = stepping.CHAINED
+
+        @inner
+        def chained_batch(header: int, size: int) -> int:
+            if size > chained:
+                return castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
+            return chain(MASK, header + COVERED_V2, size - COVERED_V2) ^ MASK
+
+        return chained_batch
     if crc_variant() != "avx512":
 
         @inner

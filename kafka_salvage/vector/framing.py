@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
-from kafka_salvage.vector.crc import castagnoli_add, castagnoli_apart, zlib_add, zlib_apart
+from kafka_salvage.vector.crc import castagnoli_add, castagnoli_batch, zlib_add, zlib_apart
 from kafka_salvage.vector.folding import make_extend
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
@@ -208,7 +208,7 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
                 elif outcome == _NEXT:
                     if load_i8(header + 16) == 2:
                         stored = load_beu32(header + 17)
-                        computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
+                        computed = castagnoli_batch(header, size)
                     else:
                         stored = load_beu32(header + 12)
                         computed = sum_legacy(header + COVERED_LEGACY, size - COVERED_LEGACY)

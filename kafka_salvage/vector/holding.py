@@ -9,10 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
-from kafka_salvage.vector.crc import castagnoli_of, zlib_of
+from kafka_salvage.vector.crc import castagnoli_batch, zlib_of
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
-    COVERED_V2,
     HEADER,
     OVERHEAD,
     SMALLEST,
@@ -62,7 +61,7 @@ def _judged(header: int, left: int) -> int:
 def _sums(header: int, size: int) -> tuple[int, int]:
     """Stored and computed CRC."""
     if load_i8(header + 16) == 2:
-        return load_beu32(header + 17), castagnoli_of(header + COVERED_V2, size - COVERED_V2)
+        return load_beu32(header + 17), castagnoli_batch(header, size)
     return load_beu32(header + 12), zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
 
 

@@ -12,10 +12,8 @@ from kafka_salvage.vector import simd
 from kafka_salvage.vector.cache import inner, outlined
 from kafka_salvage.vector.pointers import embedded, load_i64, load_u8, load_u32
 from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, Polynomial
+from kafka_salvage.vector.stepping import Update, make_streams, moved
 
-Update = Callable[[int, int, int], int]
-STREAM = 256
-"""Bytes of each of the three streams that the CRC instructions work on at once."""
 ROUNDS = 32
 """Turns of a fused block: 32 bytes folded, and 24 of each stream."""
 HEADED_MOST = 1024
@@ -85,47 +83,6 @@ def make_table(polynomial: Polynomial) -> Update:
             size -= 8
         while size > 0:
             register = register >> 8 ^ load_u32(t + 4 * ((register ^ load_u8(address)) & 0xFF))
-            address += 1
-            size -= 1
-        return register
-
-    return update
-
-
-@inner
-def moved(table: int, register: int) -> int:
-    """A register after the zeros that a table of `Polynomial.shift_tables` is for."""
-    early = load_u32(table + 4 * (register & 0xFF)) ^ load_u32(table + 1024 + 4 * (register >> 8 & 0xFF))
-    late = load_u32(table + 2048 + 4 * (register >> 16 & 0xFF)) ^ load_u32(table + 3072 + 4 * (register >> 24))
-    return early ^ late
-
-
-def make_words(polynomial: Polynomial) -> Update:
-    """The CPU's CRC instruction over three interleaved streams."""
-    once, twice = embedded(polynomial.shift_tables(STREAM)), embedded(polynomial.shift_tables(2 * STREAM))
-    castagnoli = polynomial is CASTAGNOLI
-    step = simd.crc32c_step if castagnoli else simd.crc32_step
-    byte = simd.crc32c_byte if castagnoli else simd.crc32_byte
-
-    @outlined
-    def update(register: int, address: int, size: int) -> int:
-        while size >= 3 * STREAM:
-            second, third = 0, 0
-            stop = address + STREAM
-            while address < stop:
-                register = step(register, load_i64(address))
-                second = step(second, load_i64(address + STREAM))
-                third = step(third, load_i64(address + 2 * STREAM))
-                address += 8
-            register = moved(twice(), register) ^ moved(once(), second) ^ third
-            address += 2 * STREAM
-            size -= 3 * STREAM
-        while size >= 8:
-            register = step(register, load_i64(address))
-            address += 8
-            size -= 8
-        while size > 0:
-            register = byte(register, load_u8(address))
             address += 1
             size -= 1
         return register
@@ -219,7 +176,7 @@ def make_fused(polynomial: Polynomial, words: Update) -> Update:
     far_low, far_high = polynomial.fold(256)
     once, twice = embedded(polynomial.shift_tables(stream)), embedded(polynomial.shift_tables(2 * stream))
     thrice, whole = embedded(polynomial.shift_tables(3 * stream)), embedded(polynomial.shift_tables(block))
-    step = simd.crc32c_step
+    step, rest = simd.crc32c_step, make_streams(words, block)
 
     @inner
     def three(register: int, address: int) -> int:
@@ -250,7 +207,7 @@ def make_fused(polynomial: Polynomial, words: Update) -> Update:
             register = moved(whole(), register) ^ of_block(address)
             address += block
             size -= block
-        return words(register, address, size)
+        return rest(register, address, size)
 
     return update
 
