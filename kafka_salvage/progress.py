@@ -15,8 +15,13 @@ SAMPLES = 128
 _RECENT = 16
 _FEW = 4
 _UNSURE = 0.5
-"""Uncertainty of a rate of which little is known, and of a stage that has not begun."""
+"""Uncertainty of a rate of which little is known."""
+_FORETOLD = 1.0
+"""That of a stage that has not begun: half as long, or twice."""
 _SURE = 0.03
+_PARTS = 16
+_CHANGED = 0.1
+"""Share by which the rate of late must differ from that of the whole stage, and more than chance would have it, to be the one."""
 
 
 class Progress:
@@ -49,11 +54,19 @@ class Ahead:
         name: its name.
         total: bytes, perhaps an estimate.
         seconds_per_byte: what a byte of it will take; None when nothing is known of it (then as in the stage under way).
+        reads_again: what the stage under way reads is not kept in memory for it: it may be no faster than this one.
     """
 
     name: str
     total: int
     seconds_per_byte: float | None = None
+    reads_again: bool = False
+
+    def seconds(self, pace: float) -> tuple[float, float, float]:
+        """What it is expected to take, at the least, and at the most, while a byte of the stage under way takes ``pace``."""
+        told = pace if self.seconds_per_byte is None else self.seconds_per_byte
+        slow = max(told, pace) if self.reads_again else told
+        return self.total * slow, self.total * told / (1 + _FORETOLD), self.total * slow * (1 + _FORETOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +126,51 @@ class _Pace:
         if len(self.samples) > SAMPLES:
             del self.samples[1:-1:2]
 
-    def rates(self, now: float, worked: int, records: int) -> tuple[float, float, float]:
-        """Bytes a second over the whole stage, and bytes and records a second lately; 0 while unknown."""
+    def rates(self, now: float, worked: int, records: int) -> tuple[float, float]:
+        """Bytes and records a second lately; 0 while unknown."""
         if not self.samples:
-            return 0.0, 0.0, 0.0
-        first, recent = self.samples[0], self.samples[-min(len(self.samples), _RECENT)]
-        span, lately = now - first.at, now - recent.at
-        if span <= 0 or lately <= 0:
-            return 0.0, 0.0, 0.0
-        return (worked - first.worked) / span, (worked - recent.worked) / lately, (records - recent.records) / lately
+            return 0.0, 0.0
+        recent = self.samples[-min(len(self.samples), _RECENT)]
+        lately = now - recent.at
+        return ((worked - recent.worked) / lately, (records - recent.records) / lately) if lately > 0 else (0.0, 0.0)
 
-    def doubt(self, now: float, worked: int) -> float:
-        """How far, relatively, the mean rate may be from that of what is left: from the spread of the rates so far."""
+    def expected(self, now: float, worked: int) -> tuple[float, float]:
+        """(bytes a second to expect of what is left, how far off that may be, relatively); rate 0 while unknown.
+
+        It is the mean of the stage. Where the rate changed once, by more than chance, it is that of late: a disk has filled its
+        cache, or evidence of another kind has begun. Where it goes up and down, the mean is as good as anything.
+        """
         marks = [*self.samples, _Sample(now, worked, 0)]
         pairs = [(a, b) for a, b in pairwise(marks) if b.at > a.at]
-        if len(pairs) < _FEW:
-            return _UNSURE
-        span = marks[-1].at - marks[0].at
-        mean = (worked - marks[0].worked) / span
-        if mean <= 0:
-            return _UNSURE
-        spread = sum((b.at - a.at) * ((b.worked - a.worked) / (b.at - a.at) / mean - 1) ** 2 for a, b in pairs) / span
-        _, lately, _ = self.rates(now, worked, 0)
-        return float(max(_SURE, 2 * (spread / len(pairs)) ** 0.5, abs(lately / mean - 1)))
+        mean, error = _mean(pairs)
+        if mean <= 0 or len(pairs) < _FEW:
+            return mean, _UNSURE
+        lately, error_lately = _mean(pairs[-max(_RECENT, len(pairs) // 4) :])
+        if lately <= 0:
+            return mean, _UNSURE
+        apart, (uneven, turns) = max(lately / mean, mean / lately) - 1, _unevenness(pairs, mean)
+        if len(pairs) > _RECENT and turns <= 1 and apart > max(_CHANGED, 2 * error_lately):
+            return lately, max(_SURE, error_lately, apart)
+        return mean, max(_SURE, error, apart, uneven)
+
+
+def _mean(pairs: Sequence[tuple[_Sample, _Sample]]) -> tuple[float, float]:
+    """Bytes a second over some spans of time, and twice the standard error of that, relatively; 0 where there is none."""
+    span = sum(b.at - a.at for a, b in pairs)
+    mean = sum(b.worked - a.worked for a, b in pairs) / span if span > 0 else 0.0
+    if mean <= 0:
+        return 0.0, 0.0
+    spread = sum((b.at - a.at) * ((b.worked - a.worked) / (b.at - a.at) / mean - 1) ** 2 for a, b in pairs) / span
+    return mean, float(2 * (spread / len(pairs)) ** 0.5)
+
+
+def _unevenness(pairs: Sequence[tuple[_Sample, _Sample]], mean: float) -> tuple[float, int]:
+    """How far sixteenths of the stage so far are from its mean, relatively, and how often they pass from one side to the other."""
+    size = max(1, len(pairs) // _PARTS)
+    rates = [_mean(pairs[at : at + size])[0] / mean - 1 for at in range(0, len(pairs) - size + 1, size)]
+    sides = [rate > 0 for rate in rates if abs(rate) > _CHANGED]
+    turns = sum(a != b for a, b in pairwise(sides))
+    return float((sum(rate * rate for rate in rates) / len(rates)) ** 0.5), turns
 
 
 class Meter(Progress):
@@ -166,9 +201,13 @@ class Meter(Progress):
         with self._lock:
             self._before += self._done
             names = [each.name for each in self._ahead]
+            rate, _ = self._pace.expected(self._clock(), self._done - self._skipped)
             self._expected = None
             if name in names:
-                self._expected = self._ahead[names.index(name)].seconds_per_byte
+                begun = self._ahead[names.index(name)]
+                self._expected = begun.seconds_per_byte
+                if self._expected is not None and begun.reads_again and rate > 0:
+                    self._expected = max(self._expected, 1 / rate)
                 self._ahead = self._ahead[names.index(name) + 1 :]
             self._stage, self._total, self._where = name, total, ""
             self._done = self._skipped = self._records = 0
@@ -200,8 +239,8 @@ class Meter(Progress):
         """Where things stand."""
         with self._lock:
             now, worked = self._clock(), self._done - self._skipped
-            rate, lately, records = self._pace.rates(now, worked, self._records)
-            eta, soonest, latest = self._outlook(now, worked, rate)
+            lately, records = self._pace.rates(now, worked, self._records)
+            eta, soonest, latest = self._outlook(now, worked)
             return Figures(
                 stage=self._stage,
                 done=self._done,
@@ -221,13 +260,13 @@ class Meter(Progress):
                 latest=latest,
             )
 
-    def _outlook(self, now: float, worked: int, rate: float) -> tuple[float, float, float] | tuple[None, None, None]:
-        doubt = self._pace.doubt(now, worked)
+    def _outlook(self, now: float, worked: int) -> tuple[float, float, float] | tuple[None, None, None]:
+        rate, doubt = self._pace.expected(now, worked)
         if rate <= 0:
             if not self._expected:
                 return None, None, None
-            rate, doubt = 1 / self._expected, _UNSURE
+            rate, doubt = 1 / self._expected, _FORETOLD
         here = max(0, self._total - self._done) / rate
-        behind = sum(each.total * (each.seconds_per_byte or 1 / rate) for each in self._ahead)
-        soonest = here / (1 + doubt) + behind / (1 + _UNSURE)
-        return here + behind, soonest, here * (1 + doubt) + behind * (1 + _UNSURE)
+        behind = [each.seconds(1 / rate) for each in self._ahead]
+        eta, soonest, latest = (sum(each[place] for each in behind) for place in range(3))
+        return here + eta, here / (1 + doubt) + soonest, here * (1 + doubt) + latest

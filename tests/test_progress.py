@@ -186,3 +186,74 @@ def test_the_base_tells_nobody() -> None:
     quiet.advance(1)
     quiet.skip(1)
     quiet.found(records=1)
+
+
+def misled(stages: list[tuple[str, list[float]]], ahead: list[Ahead] | None = None) -> list[tuple[float, bool, bool]]:
+    """Stages of segments that take so many seconds each; (share done, whether the ETA is off, whether the truth is outside)."""
+    clock = Clock()
+    meter = Meter(clock)
+    meter.plan(ahead or [])
+    seen = []
+    for name, seconds in stages:
+        meter.stage(name, len(seconds) * GIB)
+        for spent in seconds:
+            clock.now += spent
+            meter.advance(GIB)
+            seen.append((clock.now, meter.figures()))
+    whole, made = clock.now, []
+    for now, figures in seen:
+        left = whole - now
+        if left > 0.02 * (whole - 1000) and figures.all_done > 2 * GIB:
+            assert figures.eta is not None
+            assert figures.soonest is not None
+            assert figures.latest is not None
+            off = abs(figures.eta - left) > 0.2 * left
+            made.append(
+                (figures.all_done / figures.all_total, off, not figures.soonest <= left * 1.05 <= figures.latest * 1.1)
+            )
+    return made
+
+
+def when(made: list[tuple[float, bool, bool]], which: int) -> list[float]:
+    return [each[0] for each in made if each[which]]
+
+
+@pytest.mark.parametrize("slower", [2.0, 5.0])
+def test_a_disk_that_fills_its_cache_is_seen_soon(slower: float) -> None:
+    """Nobody can know before; a twentieth of the work later it is told, and meanwhile the range grows."""
+    made = misled([("write", [1.0] * 200 + [slower] * 400)])
+    told = [share for share in when(made, 1) if share > 1 / 3]
+    assert told
+    assert max(told) < 1 / 3 + 0.05
+
+
+def test_writing_that_is_slower_than_was_foretold_is_seen_at_once() -> None:
+    ahead = [Ahead("check", 300 * GIB), Ahead("write", 300 * GIB, 1.5 / GIB)]
+    made = misled([("check", [0.5] * 300), ("write", [4.0] * 300)], ahead)
+    assert max(when(made, 1)) < 0.51
+    assert max(when(made, 2)) < 0.51
+
+
+def test_while_it_is_checked_the_range_holds_what_the_trial_says_within_a_half() -> None:
+    for truth in (0.8, 1.0, 1.5, 2.0, 2.6):
+        ahead = [Ahead("check", 300 * GIB), Ahead("write", 300 * GIB, 1.5 / GIB)]
+        assert not [
+            share
+            for share in when(misled([("check", [0.5] * 300), ("write", [truth] * 300)], ahead), 2)
+            if share > 0.05
+        ]
+
+
+def test_evidence_that_is_read_twice_from_a_slow_disk_takes_that_long_twice() -> None:
+    """The trial of the output says 0.2 s; the evidence comes at one segment in 2 s, each time."""
+    ahead = [Ahead("check", 200 * GIB), Ahead("write", 200 * GIB, 0.2 / GIB, reads_again=True)]
+    made = misled([("check", [2.0] * 200), ("write", [2.1] * 200)], ahead)
+    assert not [share for share in when(made, 1) if share > 0.05]
+    ahead[1] = Ahead("write", 200 * GIB, 0.2 / GIB)  # it stays in memory: the second time is fast
+    made = misled([("check", [2.0] * 200), ("write", [0.2] * 200)], ahead)
+    assert not [share for share in when(made, 2) if share > 0.05]
+
+
+def test_stretches_that_differ_keep_the_range_wide() -> None:
+    made = misled([("check", ([1.0] * 30 + [3.0] * 30) * 10)])
+    assert not [share for share in when(made, 2) if share > 0.2]

@@ -27,9 +27,11 @@ PER_KEY = 24
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
 _TRIAL = 16 << 20
+_SHARE, _TRIALS = 1 << 10, 16
+"""A trial for each so many times its size of evidence, at most so many: a disk that is fast for a moment shows what it can keep up."""
 _WORK = {"segments": 1.7, "jsonl": 5.5, "parquet": 5.0, "arrow": 5.0}
 """How many times as long as hashing a byte of evidence the work on it takes, roughly."""
-_OUTPUT = {"segments": 1.0, "jsonl": 3.3, "parquet": 1.0, "arrow": 2.0}
+_OUTPUT = {"segments": 1.0, "jsonl": 4.0, "parquet": 1.0, "arrow": 2.0}
 """Bytes that a byte of evidence becomes, roughly."""
 
 
@@ -104,22 +106,30 @@ def outlook(inventory: Inventory, options: ExportOptions, stage: Stage) -> list[
         stage: where the trial is written, and removed.
     """
     total = sum(segment.file.size for replica in inventory.replicas for segment in replica.segments)
-    hashed, kept = _trial(stage)
+    hashed, kept = _trial(stage, 1 + min(_TRIALS - 1, total // (_TRIAL * _SHARE)))
     work = sum(_WORK.get(name, 1.7) for name in options.formats) * hashed / max(1, options.jobs)
     disk = sum(_OUTPUT.get(name, 1.0) for name in options.formats) * kept
-    return [Ahead("check", total), Ahead("write", total, max(work, disk))]
+    return [Ahead("check", total), Ahead("write", total, max(work, disk), reads_again=total > _kept_in_memory())]
 
 
-def _trial(stage: Stage) -> tuple[float, float]:
+def _kept_in_memory() -> int:
+    """Bytes of evidence that may still be in memory when they are read a second time: half of what the machine has."""
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 1 << 30
+
+
+def _trial(stage: Stage, times: int) -> tuple[float, float]:
     """Seconds that hashing a byte took just now, and bringing it to the disk."""
     data, place = bytes(_TRIAL), stage.staging / "trial"
     begun = time.perf_counter()
     hashlib.sha256(data)
     hashed = time.perf_counter()
     with suppress(OSError), place.open("wb", buffering=0) as file:
-        file.write(data)
+        for _ in range(times):
+            file.write(data)
         os.fsync(file.fileno())
     kept = time.perf_counter()
     with suppress(OSError):
         place.unlink()
-    return (hashed - begun) / _TRIAL, (kept - hashed) / _TRIAL
+    return (hashed - begun) / _TRIAL, (kept - hashed) / (_TRIAL * times)
