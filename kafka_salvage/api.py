@@ -26,6 +26,7 @@ from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import Inventory, take_inventory
+from kafka_salvage.vector import needs
 
 if TYPE_CHECKING:
     from kafka_salvage.export.receipt import Receipt
@@ -129,6 +130,7 @@ def salvage(
     refuse_destination(inventory, Path(out), options)
     for output in outputs:
         refuse_output(inventory, Path(output))
+    needs.prepare(formats)
     progress = flags.get("progress") or Progress()
     with Stage(Path(out), resume=resume, jobs=jobs) as stage:
         progress.plan(outlook(inventory, options, stage))

@@ -21,6 +21,7 @@ from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import Inventory, Replica, Use
+from kafka_salvage.vector import needs
 
 _PROGRAM, _SEGMENT = 175 << 20, 10 << 20
 """Memory of the program with its kernels, and what each segment that is checked at the same time adds; measured."""
@@ -89,6 +90,8 @@ def learned_of(
     asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
     progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
     watch = Watch(progress, None if journal is None else Known(journal))
+    if deep:
+        needs.prepare()
 
     def survey(replica: Replica, options: SurveyOptions) -> ReplicaSurvey:
         return survey_replica(replica, options, judge=watch)

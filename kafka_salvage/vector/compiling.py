@@ -22,6 +22,7 @@ from numba.core import cgutils, compiler, lowering, typed_passes, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.registry import cpu_target
+from numba.core.typing import npydecl
 from numba.extending import lower_builtin, models, register_model, type_callable
 
 from kafka_salvage.vector import image
@@ -64,6 +65,10 @@ class _NoEnvironment:
 class _Part(_base):  # type: ignore[misc] # numba is untyped
     """Code that is only linked into other code."""
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Nothing yet: the whole is optimised."""
+        ll_module.data_layout = self._codegen._data_layout
+
     @property
     def codegen(self) -> Any:
         return _NoEnvironment(self._codegen)
@@ -83,6 +88,10 @@ class _Part(_base):  # type: ignore[misc] # numba is untyped
 
 class _Whole(_base):  # type: ignore[misc] # numba is untyped
     """A kernel with all that it calls, each once; its machine code is left to who asks."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Nothing yet: the whole is optimised."""
+        ll_module.data_layout = self._codegen._data_layout
 
     @property
     def codegen(self) -> Any:
@@ -192,21 +201,60 @@ def _lowering_into(library: Any, name: str, way: Any) -> Any:
     return register_pass(mutates_CFG=True, analysis_only=False)(Lowering)
 
 
+_IDLE_PASSES = frozenset(
+    (
+        "WithLifting",
+        "InlineClosureLikes",
+        "RewriteDynamicRaises",
+        "MakeFunctionToJitFunction",
+        "InlineInlinables",
+        "FindLiterallyCalls",
+        "LiteralUnroll",
+        "LiteralPropagationSubPipelinePass",
+        "InlineOverloads",
+        "NopythonRewrites",
+        "NoPythonSupportedFeatureValidation",
+        "DumpParforDiagnostics",
+    )
+)
+"""Steps of Numba that look for what no kernel has: arrays, closures, ``with``, exceptions, literals to unroll."""
+
+
+class _Steps(PassManager):
+    """Numba's steps, without looking everything over after each of them."""
+
+    _ENFORCING = False
+
+
 def _compiler_with(lowering_pass: Any) -> Any:
     class Compiler(compiler.CompilerBase):
         def define_pipelines(self) -> list[Any]:
             manager = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-            passes = [
-                (lowering_pass if step is typed_passes.NativeLowering else step, told) for step, told in manager.passes
-            ]
-            mine: Any = PassManager("kernels")
-            mine.passes.extend(passes)
+            mine: Any = _Steps("kernels")
+            known: set[Any] = set()
+            for step, told in manager.passes:
+                if step.__name__ not in _IDLE_PASSES and step not in known:  # one of them prunes dead branches thrice
+                    known.add(step)
+                    mine.passes.append((lowering_pass if step is typed_passes.NativeLowering else step, told))
             mine.finalize()
             return [mine]
 
     return Compiler
 
 
+def _scalars_first() -> None:
+    """Lets Numba not ask its rules for arrays about integers: they would go through all kinds of numbers each time, in vain."""
+    rules: Any = npydecl.NumpyRulesArrayOperator
+    asked = rules.generic
+
+    def generic(self: Any, args: Any, kws: Any) -> Any:
+        return None if all(isinstance(each, types.Number) for each in args) else asked(self, args, kws)
+
+    rules.generic = generic
+
+
+if hasattr(npydecl, "NumpyRulesArrayOperator"):
+    _scalars_first()
 _NEEDED = (
     "_raise_if_finalized",
     "_ensure_finalized",

@@ -13,7 +13,8 @@ I64 = npt.NDArray[np.int64]
 
 
 @kernel
-def _gather(target: int, data: int, starts: int, offsets: int, rows: int) -> None:
+def move_rows(target: int, data: int, starts: int, offsets: int, rows: int) -> None:
+    """Copies rows of bytes behind each other."""
     for row in range(rows):
         begin = load_i64(offsets + 8 * row)
         copy(target + begin, data + load_i64(starts + 8 * row), load_i64(offsets + 8 * row + 8) - begin)
@@ -41,5 +42,5 @@ def gather(data: U8, start: I64, size: npt.NDArray[np.int32] | npt.NDArray[np.in
     np.cumsum(counts, out=offsets[1:])
     target = np.empty(int(offsets[-1]), np.uint8)
     source = np.ascontiguousarray(data)
-    _gather(address_of(target), address_of(source), address_of(begins), address_of(offsets), len(counts))
+    move_rows(address_of(target), address_of(source), address_of(begins), address_of(offsets), len(counts))
     return target, offsets

@@ -85,7 +85,8 @@ def _legacy(job: int, header: int, start: int, size: int) -> None:
 
 
 @kernel
-def _fill(data: int, size: int, starts: int, sizes: int, count: int, jobs: int) -> int:
+def fill(data: int, size: int, starts: int, sizes: int, count: int, jobs: int) -> int:
+    """Writes a job for each batch; see `jobs_of`."""
     seen = 0
     for row in range(count):
         start, bytes_ = load_i64(starts + 8 * row), load_i64(sizes + 8 * row)
@@ -123,5 +124,5 @@ def jobs_of(data: U8, starts: I64, sizes: I64) -> tuple[I64, int]:
     """
     starts, sizes = np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(sizes, np.int64)
     jobs, address = lease_matrix(len(starts), JOB_WIDTH)
-    seen = _fill(address_of(data), len(data), address_of(starts), address_of(sizes), len(starts), address)
+    seen = fill(address_of(data), len(data), address_of(starts), address_of(sizes), len(starts), address)
     return jobs, seen

@@ -1,6 +1,6 @@
 """Name: what a kernel may call, as told by the modules of this folder and learned by the compiler when it has to compile.
 
-Strategy: two lists that modules add to as they are imported. Nothing here knows Numba, which is imported by `compiling` alone.
+Strategy: lists that modules add to as they are imported. Nothing here knows Numba, which is imported by `compiling` alone.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class Lowered:
     result: Kind
 
 
+KERNELS: dict[str, Callable[..., Any]] = {}
+"""Every kernel whose module is imported, by its name."""
+WORKER: list[int] = []
+"""Not empty in a process that does nothing but compile: it asks no other."""
 LOWERED: list[Lowered] = []
 """Functions that stand for instructions, and are not learned yet."""
 PARTS: list[tuple[Callable[..., Any], bool]] = []

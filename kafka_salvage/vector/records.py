@@ -335,7 +335,8 @@ def decode_jobs(
 
 
 @kernel
-def _rows_needed(jobs: int, count: int, size: int) -> int:
+def count_rows(jobs: int, count: int, size: int) -> int:
+    """The rows that jobs may come to."""
     rows = 0
     for number in range(count):
         job = jobs + 8 * JOB_WIDTH * number
@@ -352,7 +353,7 @@ def _rows_needed(jobs: int, count: int, size: int) -> int:
 
 def rows_needed(jobs: I64, size: int) -> int:
     """Upper bound of the records that jobs can give from ``size`` bytes of data, whatever their headers claim."""
-    return int(_rows_needed(address_of(jobs), len(jobs), size))
+    return int(count_rows(address_of(jobs), len(jobs), size))
 
 
 def decode_columns(data: U8, jobs: I64, headers: int = 0) -> tuple[RecordColumns, I64]:

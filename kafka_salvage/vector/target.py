@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import os
 
-from kafka_salvage.vector.cache import COMPILED, CRC_VARIABLE, keep, kept
+from kafka_salvage.vector.cache import COMPILED
+from kafka_salvage.vector.names import WORKER
+from kafka_salvage.vector.store import CRC_VARIABLE, keep, kept
 
 VARIANTS = ("table", "sse42", "clmul", "avx512")
 """From the plainest to the fastest. ``sse42`` stands for any CPU with CRC instructions, aarch64 included."""
@@ -30,14 +32,24 @@ _FILE = "target"
 
 def _words() -> tuple[str, str, str]:
     """What Numba compiles for, as the cache knows it: to ask takes longer than most of what the kernels do."""
-    known = (kept(_FILE) or b"").decode().split("\n")
-    if len(known) == 4 and known[3] == "end":
-        return known[0], known[1], known[2]
+    for ask in (lambda: kept(_FILE) or b"", _asked_beside):
+        known = ask().decode().split("\n")
+        if len(known) == 4 and known[3] == "end":
+            return known[0], known[1], known[2]
     from kafka_salvage.vector import compiling
 
     words = compiling.target_words()
     keep(_FILE, "\n".join((*words, "end")).encode())
     return words
+
+
+def _asked_beside() -> bytes:
+    """As a process says that will compile the kernels, so that this one need not import Numba."""
+    if WORKER:
+        return b""
+    from kafka_salvage.vector import workshop
+
+    return workshop.target_words()
 
 
 @functools.cache

@@ -29,13 +29,13 @@ _OWN_WAY = "from kafka_salvage.vector import compiling; compiling.PIPELINES = No
 _LOADED = 'print("numba" in sys.modules, "llvmlite.binding" in sys.modules, file=sys.stderr)'
 
 
-def walked(cache: Path, *, before: str = "", after: str = "") -> tuple[str, str]:
+def walked(cache: Path | None, *, before: str = "", after: str = "") -> tuple[str, str]:
     """What a fresh process prints."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "KAFKA_SALVAGE_"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _WALK.format(before=before, after=after)],
         cwd=ROOT,
-        env=kept | {"KAFKA_SALVAGE_CACHE": str(cache)},
+        env=kept | {"KAFKA_SALVAGE_CACHE": str(cache or "")},
         capture_output=True,
         text=True,
         timeout=240,
@@ -52,11 +52,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_warm_process_imports_nothing_that_compiles(cache: Path) -> None:
     cold = walked(cache, after=_LOADED)
     warm = walked(cache, after=_LOADED)
-    assert (cold[1], warm[1]) == ("True True", "False False")
+    assert (cold[1], warm[1]) == ("False False", "False False")
     assert warm[0] == cold[0]
     assert str(0xE3069283) in cold[0]  # the check value of CRC-32C
     assert str(0xCBF43926) in cold[0]  # that of zlib's CRC-32
 
 
-def test_where_numba_is_another_its_own_way_gives_the_same(cache: Path, tmp_path: Path) -> None:
-    assert walked(tmp_path, before=_OWN_WAY)[0] == walked(cache)[0]
+def test_where_numba_is_another_its_own_way_gives_the_same(cache: Path) -> None:
+    assert walked(None, before=_OWN_WAY)[0] == walked(cache)[0]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kafka_salvage.vector import cache, compiling, crc, finding, image, linking  # noqa: F401 # kernels
+from kafka_salvage.vector import cache, compiling, crc, finding, image, linking, store  # noqa: F401 # kernels
 from kafka_salvage.vector.cache import KERNELS, inner
 from kafka_salvage.vector.names import PARTS
 from kafka_salvage.vector.pointers import address_of
@@ -152,13 +152,13 @@ def test_another_processor_has_another_directory(tmp_path: Path, monkeypatch: py
         told.write_text(
             f"processor\t: 0\nmodel\t\t: 85\ncpu MHz\t\t: {len(stamps)}\nflags\t\t: {flags}\n\nprocessor\t: 1\n"
         )
-        monkeypatch.setattr(cache, "_PROCESSORS", told)
-        stamps.append(cache._stamp.__wrapped__())
+        monkeypatch.setattr(store, "_PROCESSORS", told)
+        stamps.append(store._stamp.__wrapped__())
     told.write_text(told.read_text().replace("cpu MHz\t\t: 1", "cpu MHz\t\t: 2"))
-    stamps.append(cache._stamp.__wrapped__())
+    stamps.append(store._stamp.__wrapped__())
     told.unlink()
-    stamps.append(cache._stamp.__wrapped__())  # LLVM is asked
+    stamps.append(store._stamp.__wrapped__())  # LLVM is asked
     assert len(set(stamps)) == 3
     assert stamps[1] == stamps[2]
     monkeypatch.setenv("NUMBA_CPU_NAME", "haswell")
-    assert cache._stamp.__wrapped__() not in stamps
+    assert store._stamp.__wrapped__() not in stamps
