@@ -25,25 +25,31 @@ def stop_code(fact: Stop, torn: bool) -> str:
     return str(fact.reason.value)
 
 
-def stop_sentence(fact: Stop, head: Head | None, left: int) -> str:
+def stop_sentence(fact: Stop, claim: int | None, magic: int | None, left: int) -> str:
     """What a reader meets there.
 
     Args:
         fact: where the walk stopped.
-        head: the header there.
+        claim: bytes that the header there claims for the whole batch; None where no header is.
+        magic: its magic.
         left: bytes from there to the end of the file.
     """
     if fact.reason is StopReason.CRC_MISMATCH:
         return f"Record is corrupt (stored crc = {fact.stored}, computed crc = {fact.computed})"
     if fact.reason is StopReason.LENGTH_PAST_END:
-        return f"the length claims a batch of {fact.size or (head.size if head else 0)} bytes, but {left} are left"
+        return f"the length claims a batch of {fact.size or claim or 0} bytes, but {left} are left"
     if fact.reason is StopReason.LENGTH_TOO_SMALL:
-        return f"Found record size {(head.size - 12) if head else 0} smaller than minimum record overhead (14)"
+        return f"Found record size {0 if claim is None else claim - 12} smaller than minimum record overhead (14)"
     if fact.reason is StopReason.BAD_MAGIC:
-        return f"Unknown magic {head.magic if head else '?'}: no batch begins here"
+        return f"Unknown magic {'?' if magic is None else magic}: no batch begins here"
     if fact.reason is StopReason.UNREADABLE:
         return "the disk refused to give these bytes"
     return f"{left} bytes are too few for a batch"
+
+
+def claim_of(head: Head | None) -> tuple[int | None, int | None]:
+    """Whole size and magic that a header tells."""
+    return (None, None) if head is None else (head.size, head.magic)
 
 
 def damage_findings(
@@ -74,7 +80,7 @@ def damage_findings(
     detail: dict[str, int | str] = {}
     if fact.reason is StopReason.CRC_MISMATCH:
         detail = {"stored": fact.stored, "computed": fact.computed}
-    sentence = stop_sentence(fact, head, source.size - start)
+    sentence = stop_sentence(fact, *claim_of(head), source.size - start)
     code = stop_code(fact, torn)
     if lost is None and not torn and code != "unreadable":
         detail = {**detail, "reason": code}

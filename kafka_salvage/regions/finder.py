@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from kafka_salvage.scan.batches import I64, BatchTable
-from kafka_salvage.scan.resync import RangeCrc, Sanity, find_candidates
-from kafka_salvage.scan.walk import Fold, walk_folded
+from kafka_salvage.scan.resync import RangeCrc, Sanity, find_candidates, odd_rows
+from kafka_salvage.scan.walk import Fold, walk, walk_folded
 from kafka_salvage.source.source import Source
 
 FIRST_WINDOW = 32 << 10
 LAST_WINDOW = 4 << 20
 MOST_CLAIMS = 1 << 20
 """Claims of sane headers remembered, the last ones; more come only from hostile files."""
+MOST_NAMED = 1 << 16
+"""Batches of one chain that are named where it is not believed."""
 MOST_CHAINS = 256
 """Chains remembered; more come only from hostile files."""
 
@@ -108,7 +110,7 @@ class Finder:
         self._sanity = sanity
         self._running = running
         self._first_window = self._window = window
-        self._to = 0
+        self._from = self._to = 0
         self._table = BatchTable.empty()
         self._claim_position = self._claim_stop = np.empty(0, np.int64)
         self._names = names
@@ -117,15 +119,16 @@ class Finder:
         self._following: I64 | None = None
 
     def restart(self, position: int) -> None:
-        """Forgets what lies before ``position``; nobody asks below it again."""
+        """Forgets what lies before ``position``; nobody asks below it again, unless it begins there anew."""
         self._window = self._first_window
         self._following = None
         self._chains = {start: chain for start, chain in self._chains.items() if start >= position}
-        if position >= self._to:
-            self._to = position
+        if not self._from <= position < self._to:
+            self._from = self._to = position
             self._table = BatchTable.empty()
             self._claim_position = self._claim_stop = np.empty(0, np.int64)
             return
+        self._from = position
         self._table = self._table.take(slice(int(np.searchsorted(self._table.position, position)), None))
         keep = slice(int(np.searchsorted(self._claim_position, position)), None)
         self._claim_position, self._claim_stop = self._claim_position[keep], self._claim_stop[keep]
@@ -176,6 +179,7 @@ class Finder:
     def chain(self, start: int) -> Chain:
         """The chain that begins with the candidate at ``start``; only rows of the searched stretch are kept."""
         if start not in self._chains:
+            self.reach(start + 1)
             if len(self._chains) >= MOST_CHAINS:
                 self._chains.clear()
             self._chains[start] = self._chain(start)
@@ -188,11 +192,31 @@ class Finder:
         summary.add(table, None)
         if self._to <= end < self._search_stop:
             for block in walk_folded(self._source, end, Fold(self._marks[np.searchsorted(self._marks, end) :])):
-                summary.add(block.batches, self._names, block.counts)
-                end = int(block.batches.stop[-1]) if len(block.batches) else end
+                found, counts = block.batches, block.counts
+                odd = odd_rows(found, self._sanity)
+                first = int(np.argmax(odd)) if odd.any() else len(found)
+                if first < len(
+                    found
+                ):  # no candidate: the chain ends there, as it does where the search has come so far
+                    found, counts = found.take(slice(0, first)), None if counts is None else counts[:first]
+                summary.add(found, self._names, counts)
+                end = int(found.stop[-1]) if first else end
+                if first < len(block.batches):
+                    break
         epochs = (min(summary.epochs), max(summary.epochs)) if summary.epochs else (-1, -1)
         rest, wrappers = summary.rows - len(table), frozenset(summary.wrappers)
         return Chain(table, end, rest, summary.last_offset, epochs, wrappers, summary.named)
+
+    def whole(self, chain: Chain) -> BatchTable:
+        """All batches of a chain, at most `MOST_NAMED`: those too that lie behind what was searched."""
+        tables, count = [chain.batches], len(chain.batches)
+        if chain.rest and count < MOST_NAMED:
+            for block in walk(self._source, int(chain.batches.stop[-1]), chain.end):
+                tables.append(block.batches)
+                count += len(block.batches)
+                if count >= MOST_NAMED:
+                    break
+        return BatchTable.concat(tables).take(slice(0, MOST_NAMED))
 
     def _hop(self, start: int, most: int = 1 << 62) -> tuple[list[int], int]:
         """Rows of the chain as far as was searched, and the end of the last one."""

@@ -14,22 +14,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kafka_salvage.regions.belief import Belief, Side, Why
+from kafka_salvage.regions.crossed import Crossed
 from kafka_salvage.regions.finder import Chain
 from kafka_salvage.regions.ground import Ground, Lead
 from kafka_salvage.regions.heads import Head
-from kafka_salvage.regions.hosts import Host, Hosts
+from kafka_salvage.regions.hosts import Host, Hosts, Proved
 from kafka_salvage.regions.over import KEPT, Overs
+from kafka_salvage.regions.rows import Rows
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.unfolding import fold_marks
 from kafka_salvage.scan.ahead import Ahead
-from kafka_salvage.scan.batches import COLUMNS, I64, BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.scan.walk import Stop, stop_of
+from kafka_salvage.vector.doubts import Over
 
-_SPARE = 4096
 _MOST_STEPS = 64
 _MOST_RETURNS = 64
-"""Times that the walk is taken back to a batch that it went over, before it goes over none any more."""
+"""Times that the walk is taken back to a batch that it went over, before it goes over none any more …"""
+_FEW_RETURNS = 8
+"""… and one more for so many that it went over for good."""
 
 MOST_WITNESSES = 4
 """Headers of one damage that speak for their offsets; a file full of headers must not outvote its batches."""
@@ -83,58 +87,6 @@ class Passed:
     chain: Chain | None = None
 
 
-class Rows:
-    """Believed batches, gathered in columns that grow in place: there is never a second copy of them.
-
-    Args:
-        size: bytes of the file, from which the number of rows to come is reckoned.
-    """
-
-    def __init__(self, size: int = 0) -> None:
-        self._columns = {name: np.empty(0, dtype) for name, dtype in COLUMNS.items()}
-        self.counts = np.empty(0, np.int64)
-        self._size = size
-        self._room = 0
-        self.last: dict[str, int] | None = None
-        self.count = 0
-
-    def add(self, table: BatchTable, counts: I64 | None = None) -> None:
-        """Appends rows, copied out of the block they came in, and the batches that each stands for."""
-        if not len(table):
-            return
-        self.last = table.row(len(table) - 1)
-        need = self.count + len(table)
-        if need > self._room:
-            reached = max(1, self.last["position"] + self.last["size"])
-            self._resize(max(need, min(need * max(self._size, reached) // reached + _SPARE, 2 * need + _SPARE)))
-        for name, column in self._columns.items():
-            column[self.count : need] = getattr(table, name)
-        self.counts[self.count : need] = 1 if counts is None else counts
-        self.count = need
-
-    def cut(self, position: int) -> None:
-        """Drops the rows that begin at ``position`` or behind."""
-        self.count = int(np.searchsorted(self._columns["position"][: self.count], position))
-        last = {name: int(column[self.count - 1]) for name, column in self._columns.items()} if self.count else None
-        self.last = last
-
-    def seen(self) -> tuple[BatchTable, I64]:
-        """The rows so far, and the batches that each stands for (views)."""
-        table = BatchTable(**{name: column[: self.count] for name, column in self._columns.items()})
-        return table, self.counts[: self.count]
-
-    def _resize(self, room: int) -> None:
-        for column in (*self._columns.values(), self.counts):
-            column.resize(room, refcheck=False)
-        self._room = room
-
-    def table(self) -> BatchTable:
-        """All rows; they are given up here."""
-        self._resize(self.count)
-        columns, self._columns = self._columns, {}
-        return BatchTable(**columns)
-
-
 @dataclass
 class Haul:
     """What a hunt brought: facts and beliefs of one file, before offsets and epochs are judged.
@@ -147,7 +99,7 @@ class Haul:
     over: Overs = field(default_factory=Overs.none)
     doubts: list[Doubt] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
-    hosts: list[tuple[Host, Stop]] = field(default_factory=list)
+    hosts: list[Proved] = field(default_factory=list)
     uncorroborated: list[tuple[int, int]] = field(default_factory=list)
     first_stop: Stop | None = None
 
@@ -184,6 +136,7 @@ class Hunt:
         self._ahead = Ahead(ground.source, Sanity(ground.base, ground.cap), marks, over=over)
         self._over: list[I64] = []
         self._returns = 0
+        self._went_over = 0
         self._passed: deque[Passed] = deque()
         self._anchor: Chain | None = None
 
@@ -231,29 +184,78 @@ class Hunt:
         """Where the walk stopped, or the first batch that it must not have gone over.
 
         What stands behind each of them is believed if another one follows there (its header is sane, higher, and leads to
-        a batch). Behind the last one that is asked here.
+        a batch), or if it fits between its neighbours. Behind the last one the search for candidates tells.
         """
-        ground, rows, last = self._ground, self._haul.rows, int(over[-1, 0])
+        ground, rows, last = self._ground, self._haul.rows, int(over[-1, Over.POSITION])
         self._passed.clear()
         self._anchor = None
         if self._haul.first_stop is None:
             self._haul.first_stop = stop_of(over[0])
-        ground.begin(last)
-        told = Overs(over).told(*rows.seen(), lambda: self._claims(stop.position), ground.base)
-        head, before = ground.head(stop.position), rows.last
-        higher = head is not None and before is not None and head.offset > before["last_offset"]
-        sure = stop.position < ground.data_stop and higher and ground.lead(stop.position) is not Lead.NOWHERE
-        told[-1] |= not sure
-        if not told.any():
-            self._over.append(over[:, :KEPT].copy())
+        crossed = Crossed(over, *rows.seen(int(over[0, Over.POSITION])), ground)
+        told = Overs(over).told(crossed.rows, crossed.counts, lambda: self._claims(stop.position), ground.base)
+        told |= crossed.undecodable | crossed.odd
+        told[:-1] |= crossed.undecodable[1:]
+        anchored = crossed.anchored()
+        tail, right = int(np.flatnonzero(anchored)[-1]) + 1 if anchored.any() else 0, None
+        open_ones = np.flatnonzero(~anchored & ~told)
+        if tail < len(over) and not told.any() and self._fit(crossed, open_ones[open_ones < tail], anchored).all():
+            ground.begin(last)
+            anchored[-1], right, known = self._behind_last(crossed, stop)
+            told[tail:] |= not known
+            open_ones = np.flatnonzero(~anchored & ~told)
+        elif tail < len(over):
+            told[tail:] = True
+            open_ones = open_ones[open_ones < tail]
+        told[open_ones] = ~self._fit(crossed, open_ones, anchored, right)
+        first = int(np.argmax(told)) if told.any() else len(over)
+        self._keep(crossed, first, open_ones[open_ones < first])
+        self._went_over += first
+        if first == len(over):
             return stop
-        first = int(np.argmax(told))
-        self._over.append(over[:first, :KEPT].copy())
-        rows.cut(int(over[first, 0]))
+        rows.cut(int(crossed.start[first]))
         self._returns += first < len(over) - 1
-        if self._returns > _MOST_RETURNS:
+        if self._returns > _MOST_RETURNS + self._went_over // _FEW_RETURNS:
             self._ahead.stay()
         return stop_of(over[first])
+
+    def _keep(self, crossed: Crossed, count: int, uncorroborated: I64) -> None:
+        """Keeps the first of what the walk went over."""
+        over, haul = crossed.over[:count], self._haul
+        self._over.append(over[~crossed.is_host[:count], :KEPT])
+        for host in crossed.hosts[: int(crossed.is_host[:count].sum())]:
+            haul.hosts.append(host)
+            haul.patches += host.patches
+        haul.uncorroborated += crossed.ends(uncorroborated)
+
+    def _fit(self, crossed: Crossed, some: I64, anchored: Bool, right: Side | None = None) -> Bool:
+        """Whether chains that nothing anchors are believed all the same."""
+        return crossed.fit(some, anchored, right, self._ceiling) & (not self._strict)
+
+    def _behind_last(self, crossed: Crossed, stop: Stop) -> tuple[bool, Side | None, bool]:
+        """Whether the chain behind the last one is anchored, else the neighbour behind it; and whether that is all there is to say."""
+        ground, before = self._ground, self._haul.rows.last
+        head = ground.head(stop.position)
+        higher = head is not None and before is not None and head.offset > before["last_offset"]
+        if stop.position < ground.data_stop and higher and ground.lead(stop.position) is not Lead.NOWHERE:
+            return True, None, True
+        last = len(crossed.over) - 1
+        start, behind = int(crossed.start[last]), int(crossed.stop[last])
+        damage = Damage(start, ground.size, stop_of(crossed.over[last]))
+        anchor = self._first_anchored(damage, behind, crossed.left(last))
+        passed = list(self._passed)
+        self._passed.clear()
+        if not passed:
+            known = anchor is not None and anchor.start == behind
+            return known, None, known
+        known = passed[0].start == behind and passed[0].chain is not None
+        return False, self._side(anchor), known
+
+    def _side(self, anchor: Chain | None) -> Side | None:
+        """The anchored chain as a neighbour."""
+        if anchor is None:
+            return None
+        row = self._belief.resolved(anchor.batches.take(slice(0, 1))).row(0)
+        return Side(row["position"], row["base_offset"], row["leader_epoch"], row["magic"])
 
     def _claims(self, position: int) -> list[int]:
         """A position, and where claims lead from there, one after another."""
@@ -301,9 +303,9 @@ class Hunt:
 
     def _accept_host(self, damage: Damage, host: Host) -> int:
         self._haul.patches += host.patches
-        self._haul.hosts.append(
-            (host, damage.fact if host.start == damage.start else Stop(host.start, damage.fact.reason))
-        )
+        fact = damage.fact if host.start == damage.start else Stop(host.start, damage.fact.reason)
+        head = self._ground.head(host.start)
+        self._haul.hosts.append(Proved.of(host, fact, head))
         self._take(host.batch)
         if host.start == damage.start:
             self._haul.damages.pop()
@@ -324,10 +326,8 @@ class Hunt:
         """First believed batch from ``search`` on; what is passed over is named."""
         left = self._left()
         self._look_ahead(damage, search, left)
-        anchor, right = self._anchor, None
-        if anchor is not None:
-            row = self._belief.resolved(anchor.batches.take(slice(0, 1))).row(0)
-            right = Side(row["position"], row["base_offset"], row["leader_epoch"], row["magic"])
+        anchor = self._anchor
+        right = self._side(anchor)
         while self._passed:
             one = self._passed.popleft()
             why = one.why
@@ -339,7 +339,8 @@ class Hunt:
             if why is Why.EMBEDDED:
                 damage.embedded += zip(one.batches.position.tolist(), one.batches.stop.tolist(), strict=True)
             else:
-                self._haul.doubts.append(Doubt(one.batches, Why.INNER if why is Why.INNER else Why.OPEN))
+                batches = one.batches if one.chain is None else self._ground.finder.whole(one.chain)
+                self._haul.doubts.append(Doubt(batches, Why.INNER if why is Why.INNER else Why.OPEN))
         self._anchor = None
         if anchor is None:
             return self._close(damage, self._ground.size)

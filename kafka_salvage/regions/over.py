@@ -1,4 +1,4 @@
-"""Over: damaged batches that the walk went over (see `vector.passing`), in columns, and what the rules say of all at once.
+"""Over: damage that the walk went over (see `vector.passing`, `vector.crossing`), in columns, and what the rules say of it.
 
 Nothing is kept of each but a row: a disk may have lost every second batch of a file. What is said of one is exactly what the
 judge says of a batch at which the walk stops, and asks the same questions one by one.
@@ -14,15 +14,18 @@ import numpy as np
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.check_header import SECTOR
+from kafka_salvage.regions.check_header import SECTOR, stop_code, stop_sentence
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
-from kafka_salvage.scan.walk import Stop, stop_of
+from kafka_salvage.scan.walk import Stop, StopReason, stop_of
+from kafka_salvage.vector.doubts import Kind, Over
+from kafka_salvage.vector.framing import Outcome
 
-KEPT = 14
-"""Columns that are kept of each (see `vector.passing.Over`); the others are asked once, where the walk stops."""
+KEPT = int(Over.TOLD)
+"""Columns that are kept of each; the others are asked once, where the walk stops."""
+_EXTENT = Over.POSITION, Over.SIZE, Over.ZEROS_FROM, Over.ZEROS_TO
 REACH = 1 << 31
 """Offsets that one file may hold above its base."""
 
@@ -32,7 +35,7 @@ class Overs:
     """Batches that were gone over, in file order.
 
     Attributes:
-        table: a row of `vector.passing.Over` for each, with all columns or with the first `KEPT`.
+        table: a row of `vector.doubts.Over` for each, with all columns or with the first `KEPT`.
     """
 
     table: I64
@@ -48,28 +51,38 @@ class Overs:
     @cached_property
     def start(self) -> I64:
         """First bytes."""
-        return np.ascontiguousarray(self.table[:, 0])
+        return np.ascontiguousarray(self.table[:, Over.POSITION])
 
     @cached_property
     def stop(self) -> I64:
         """Positions behind."""
-        stops: I64 = self.table[:, 0] + self.table[:, 1]
+        stops: I64 = self.table[:, Over.POSITION] + self.table[:, Over.SIZE]
         return stops
 
-    @property
-    def offset(self) -> I64:
-        """First eight bytes of the headers."""
-        return self.table[:, 4]
-
-    @property
-    def last_offset(self) -> I64:
-        """Last offsets that the headers claim."""
-        return self.table[:, 5]
+    @cached_property
+    def claims(self) -> tuple[I64, I64, I64, I64]:
+        """What sane headers claim: first and last offset, first byte and end."""
+        table = self.table[self.table[:, Over.KIND] != Kind.LOST]
+        stop = table[:, Over.POSITION] + table[:, Over.CLAIM]
+        return table[:, Over.OFFSET], table[:, Over.LAST], table[:, Over.POSITION], stop
 
     @property
     def zeros_behind(self) -> I64:
         """Zeros that each ends with."""
-        return self.table[:, 8]
+        return self.table[:, Over.ZEROS_BEHIND]
+
+    @property
+    def condemned(self) -> I64:
+        """Rows that a CRC condemns."""
+        rows: I64 = np.flatnonzero(self.table[:, Over.REASON] == Outcome.CRC_MISMATCH)
+        return rows
+
+    @property
+    def unwitnessed(self) -> I64:
+        """Rows among them that were not in memory whole, so that no second implementation has looked at them."""
+        condemned = self.condemned
+        rows: I64 = condemned[self.table[condemned, Over.WITNESS] < 0]
+        return rows
 
     def fact(self, row: int) -> Stop:
         """Where a walk would have stopped."""
@@ -89,11 +102,12 @@ class Overs:
         Raises:
             InvariantError: they disagree.
         """
-        other = np.flatnonzero((self.table[:, 9] != self.table[:, 3]) | (self.table[:, 9] == self.table[:, 2]))
+        stored, computed, witness = (self.table[:, at] for at in (Over.STORED, Over.COMPUTED, Over.WITNESS))
+        other = np.flatnonzero((witness >= 0) & ((witness != computed) | (witness == stored)))
         if len(other):
             start, stop = int(self.start[other[0]]), int(self.stop[other[0]])
             raise InvariantError(
-                f"the CRC at {start} is {int(self.table[other[0], 3]):#x} by one implementation and not by another",
+                f"the CRC at {start} is {int(computed[other[0]]):#x} by one implementation and not by another",
                 stage="regions.over",
                 where=(start, stop),
             )
@@ -112,7 +126,7 @@ class Overs:
         found = np.zeros(len(self), np.bool_)
         if not len(some):
             return found
-        ends = claims()
+        ends = [*claims(), *self.start.tolist(), *self.stop.tolist()]
         for column in range(told.shape[1]):
             place = told[some, column]
             row = np.searchsorted(rows.position, place, side="right") - 1
@@ -126,7 +140,9 @@ class Overs:
         return found
 
 
-def damaged_region(place: Place, overs: Overs, row: int, lost: OffsetRange | None) -> tuple[Region, list[Finding]]:
+def damaged_region(
+    place: Place, overs: Overs, row: int, lost: OffsetRange | None, file_size: int
+) -> tuple[Region, list[Finding]]:
     """What the map and the findings say of one of them.
 
     Args:
@@ -134,13 +150,22 @@ def damaged_region(place: Place, overs: Overs, row: int, lost: OffsetRange | Non
         overs: all of them.
         row: which.
         lost: offsets that it took; None when none is missing across it.
+        file_size: bytes of the file.
     """
-    start, size, stored, computed, _, _, zeros_from, zeros_to = overs.table[row, :8].tolist()
-    stop, detail = start + size, {"stored": stored, "computed": computed}
-    sentence = f"Record is corrupt (stored crc = {stored}, computed crc = {computed})"
+    values = overs.table[row].tolist()
+    start, size, zeros_from, zeros_to = (values[at] for at in _EXTENT)
+    stop, fact = start + size, overs.fact(row)
+    if (zeros_from, zeros_to) == (start, stop):
+        found = [place.finding("zero-fill", start, stop, f"{size} zero bytes where a batch should be", lost)]
+        return Region(start, stop, Verdict.DAMAGED, offsets=lost, findings=tuple(found)), found
+    code = stop_code(fact, torn=False)
+    detail: dict[str, int | str] = {}
+    if fact.reason is StopReason.CRC_MISMATCH:
+        detail = {"stored": fact.stored, "computed": fact.computed}
     if lost is None:
-        detail["reason"] = "crc-mismatch"
-    found = [place.finding("crc-mismatch" if lost is not None else "garbage", start, stop, sentence, lost, **detail)]
+        code, detail = "garbage", {**detail, "reason": code}
+    sentence = stop_sentence(fact, values[Over.CLAIM], values[Over.MAGIC], file_size - start)
+    found = [place.finding(code, start, stop, sentence, lost, **detail)]
     if zeros_to - zeros_from >= SECTOR:
         count = zeros_to - zeros_from
         found.append(place.finding("zero-fill", zeros_from, zeros_to, f"{count} zero bytes inside damaged bytes", lost))

@@ -142,8 +142,8 @@ def _unfolded(ground: Ground, haul: Haul, options: SurveyOptions) -> unfolding.F
     heads, over = [head for damage in haul.damages for head in damage.heads], haul.over
     doubts = [doubt.batches for doubt in haul.doubts]
     claimed = np.array([(h.offset, h.last_offset) for h in heads], np.int64).reshape(-1, 2)
-    first = np.concatenate([claimed[:, 0], over.offset, *(d.base_offset for d in doubts)])
-    last = np.concatenate([claimed[:, 1], over.last_offset, *(d.last_offset for d in doubts)])
+    first = np.concatenate([claimed[:, 0], over.claims[0], *(d.base_offset for d in doubts)])
+    last = np.concatenate([claimed[:, 1], over.claims[1], *(d.last_offset for d in doubts)])
     odd = rows.beside_odd(first, last)
     if options.deep:
         odd |= rows.undecodable(options.limits)
@@ -222,7 +222,8 @@ class _Judge:
         witness = CrcWitness(self._ground.source, self._options.deep, _WITNESS_READS * self._ground.size)
         over = self._haul.over
         over.confirm_sums()
-        for start in over.start[: None if self._options.deep else FIRST_BY_CRCMOD].tolist():
+        condemned = over.condemned[: None if self._options.deep else FIRST_BY_CRCMOD]
+        for start in over.start[np.union1d(condemned, over.unwitnessed)].tolist():
             head = self._ground.head(start)
             if head is not None:
                 witness.condemns(head)
@@ -250,7 +251,7 @@ class _Judge:
         anchors = check_offsets.Anchors(low, high, agrees, denied)
         heads = [head for damage in haul.damages for head in damage.heads]
         over = haul.over
-        witnesses = check_offsets.Witnesses.of(heads, (over.offset, over.last_offset, over.start, over.stop))
+        witnesses = check_offsets.Witnesses.of(heads, over.claims)
         chain = check_offsets.on_chain(judged.table, witnesses, anchors)
         gapless = None if self._context.compacted is None else not self._context.compacted
         unsure = 0 if chain.all() else mender.outliers(chain, ground.source, agrees, gapless)
@@ -274,9 +275,9 @@ class _Judge:
         """Rows whose epoch field lies between repaired bytes, or behind zeros that may have run into it."""
         table = self._judged.table
         starts = []
-        for host, _ in self._haul.hosts:
+        for host in self._haul.hosts:
             places = {patch.position - host.start: patch.before for patch in host.patches}
-            zeros = not any(places.get(LENGTH_AT, b"x")) and not host.batch.leader_epoch[0]
+            zeros = not any(places.get(LENGTH_AT, b"x")) and not host.epoch
             if zeros or {LENGTH_AT, MAGIC_AT} <= set(places):
                 starts.append(host.start)
         return np.searchsorted(table.position, np.array(starts, np.int64)).astype(np.int64)
@@ -306,9 +307,9 @@ class _Judge:
         """Repaired batches in whose header zeros run from the base offset into the length: a name or a neighbour must agree."""
         table = self._judged.table
         starts = []
-        for host, _ in self._haul.hosts:
+        for host in self._haul.hosts:
             zeros = any(patch.position == host.start + LENGTH_AT and not any(patch.before) for patch in host.patches)
-            if zeros and not int(host.batch.offset[0]) & 0xFF:
+            if zeros and not host.offset & 0xFF:
                 starts.append(host.start)
         alone = len(table) == 1 and self._context.compacted is not True and int(table.base_offset[0]) == self._base
         return np.isin(table.position, starts) & ~check_offsets.dense_rows(table) & (not alone)
@@ -336,15 +337,19 @@ class _Judge:
     def _hosts(self) -> None:
         """Findings of hosts that a length or a magic proved."""
         judged, place, ground = self._judged, self._place, self._ground
-        for host, fact in self._haul.hosts:
+        for host in self._haul.hosts:
+            fact = host.fact
             row = int(np.searchsorted(judged.table.position, host.start))
             if host.patches and judged.verdict[row] < REPAIRED:
                 judged.verdict[row] = REPAIRED
-            head = ground.head(host.start)
-            sentence = stop_sentence(
-                Stop(host.start, fact.reason, fact.stored, fact.computed), head, ground.size - host.start
-            )
+            there = Stop(host.start, fact.reason, fact.stored, fact.computed)
+            sentence = stop_sentence(there, host.claim, host.magic, ground.size - host.start)
             code = stop_code(fact, torn=False)
+            if fact.reason is StopReason.CRC_MISMATCH and host.claim != host.stop - host.start:
+                # summed up to a wrong end, the CRC would mislead
+                sentence = (
+                    f"the length claims a batch of {host.claim} bytes, and the CRC holds with {host.stop - host.start}"
+                )
             magic = next((patch for patch in host.patches if patch.position == host.start + _MAGIC_AT), None)
             if magic is not None and fact.reason is StopReason.CRC_MISMATCH:
                 # read with the wrong magic, the CRC stands elsewhere: its figures would mislead

@@ -15,8 +15,9 @@ import numpy as np
 from kafka_salvage import engine
 from kafka_salvage.regions.context import SegmentContext
 from kafka_salvage.regions.ground import Ground
-from kafka_salvage.regions.hunt import Damage, Haul, Rows
+from kafka_salvage.regions.hunt import Damage, Haul
 from kafka_salvage.regions.map import RegionMap
+from kafka_salvage.regions.rows import Rows
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.ahead import Ahead, Notes
 from kafka_salvage.scan.batches import I64, BatchTable

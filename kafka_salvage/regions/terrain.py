@@ -108,7 +108,7 @@ class Terrain:
             low = before + 1 if place else self._base
             if row >= 0 and place < len(placed):
                 lost = OffsetRange(low, high) if low is not None and low < high else None
-                region, found = damaged_region(self._place, self._over, row, lost)
+                region, found = damaged_region(self._place, self._over, row, lost, self._ground.size)
                 self._judged.findings += found
                 yield region
                 continue
@@ -133,7 +133,7 @@ class Terrain:
         row = int(self._over.at(np.array([gap.start]), np.array([gap.stop]))[0])
         if row < 0:
             return Damage(gap.start, gap.stop, Stop(gap.start, StopReason.CRC_MISMATCH))
-        head = self._ground.head(gap.start)
+        head = self._ground.head(gap.start) if self._ground.sane(gap.start) else None
         return Damage(gap.start, gap.stop, self._over.fact(row), [] if head is None else [head])
 
     def _tail(self, gap: Gap, damage: Damage, head: Head | None) -> Iterable[Region]:

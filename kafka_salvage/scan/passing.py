@@ -28,22 +28,25 @@ class Passer:
     """
 
     def __init__(self, source: Source, sanity: Sanity) -> None:
-        from kafka_salvage.vector import passing  # Numba is loaded by those who walk only
+        from kafka_salvage.vector import crossing, framing, passing  # Numba is loaded by those who walk only
+        from kafka_salvage.vector.pointers import aligned_buffer
 
-        self._kernel = passing
+        self._pass, self._cross, self._places = passing.pass_over, crossing.cross, passing.Over
+        self._mismatch = int(framing.Outcome.CRC_MISMATCH)
         self._end = source.size
         self._descriptor = source.fileno()
         self._sanity = sanity
         self._before = _NOWHERE
-        self._scratch = np.empty(passing.SCRATCH, np.uint8)
+        self._scratch = aligned_buffer(crossing.SCRATCH)
         self._table = np.empty((_FIRST, passing.OVER_WIDTH), np.int64)
         self._count = 0
         self._pending = -1
 
-    def passes(self, state: int, block: int, capacity: int) -> bool:
-        """Whether the walk may go on behind the batch at which it stopped for its CRC.
+    def passes(self, outcome: int, state: int, block: int, capacity: int) -> bool:
+        """Whether the walk may go on behind what it stopped at.
 
         Args:
+            outcome: why it stopped (`vector.framing.Outcome`).
             state: address of the kernel's state.
             block: address of the rows.
             capacity: rows that fit there.
@@ -57,11 +60,14 @@ class Passer:
         row = self._table[self._count]
         sanity = self._sanity
         where = state, block, capacity, self._before, self._end, sanity.base_offset, sanity.max_size
-        passed = self._kernel.pass_over(self._descriptor, *where, address_of(self._scratch), address_of(row))
-        if passed:
-            over = self._kernel.Over
-            self._pending = int(row[over.POSITION] + row[over.SIZE])
-        return bool(passed)
+        memory = address_of(self._scratch), address_of(row)
+        if outcome == self._mismatch and self._pass(self._descriptor, *where, *memory):
+            self._pending = int(row[self._places.POSITION] + row[self._places.SIZE])
+            return True
+        if not self._cross(self._descriptor, *where, *memory, outcome):
+            return False
+        self._count += 1
+        return True
 
     def settle(self, position: int) -> None:
         """Tells how far the walk has come."""

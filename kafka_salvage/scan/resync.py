@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.running import COVERED, RangeCrc, crc_of
 from kafka_salvage.source.source import Source
 
-__all__ = ["Candidates", "RangeCrc", "Sanity", "crc_of", "find_candidates", "header_row", "sane_header"]
+__all__ = ["Candidates", "RangeCrc", "Sanity", "crc_of", "find_candidates", "header_row", "odd_rows", "sane_header"]
 _LONGEST_HEADER = 61
+_SPAN = 1 << 31
+_CODECS_LEGACY, _CODECS, _KNOWN_BITS = 3, 4, 0x7F
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,22 @@ def header_row(header: bytes, position: int) -> BatchTable:
 
     data = np.frombuffer(header.ljust(_LONGEST_HEADER + 3, b"\0"), np.uint8)
     return _rows(address_of(data) - position, np.array([position], np.int64))
+
+
+def odd_rows(table: BatchTable, sanity: Sanity) -> Bool:
+    """Batches whose header is not sane: a walk takes them by their CRC, and a search does not find them.
+
+    Args:
+        table: rows of a walk; of messages of magic 0 and 1 the key's size is not asked.
+        sanity: what a header must satisfy.
+    """
+    beyond = table.offset - np.int64(sanity.base_offset)
+    odd = (table.offset < sanity.base_offset) | (beyond < 0) | (beyond >= _SPAN) | (table.size > sanity.max_size)
+    legacy = (table.magic < 2) & (table.codec > _CODECS_LEGACY)
+    delta = table.last_offset - table.offset
+    wrong = (table.leader_epoch < -1) | ((table.attributes & ~_KNOWN_BITS) != 0) | (table.codec > _CODECS)
+    wrong |= (delta < 0) | (table.record_count < 0) | (table.record_count > delta + 1)
+    return np.asarray(odd | legacy | ((table.magic >= 2) & wrong))
 
 
 def sane_header(data: bytes, readable: int, sanity: Sanity) -> bool:

@@ -51,8 +51,12 @@ class Stop:
 
 def stop_of(passed: I64) -> Stop:
     """Where a walk would have ended that does not go over a batch that this one went over (a row of `vector.passing.Over`)."""
-    position, size, stored, computed = passed[:4].tolist()
-    return Stop(position, StopReason.CRC_MISMATCH, stored, computed, size)
+    from kafka_salvage.vector.framing import Outcome  # Numba is loaded by those who walk only
+    from kafka_salvage.vector.passing import Over
+
+    row = passed.tolist()
+    reason = StopReason[Outcome(row[Over.REASON]).name]
+    return Stop(row[Over.POSITION], reason, row[Over.STORED], row[Over.COMPUTED], max(row[Over.CLAIM], 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +182,14 @@ class _Walk:
             state[place.ROWS] = 0
             while True:
                 outcome = follow(descriptor, *where, *block)
+                if passer is not None:
+                    passer.settle(int(state[place.POSITION]))
+                    if outcome > outcomes.SHORT and passer.passes(outcome, where[2], *block):
+                        follow = framing.follow_usual
+                        continue
                 if outcome == outcomes.OTHER:
                     follow = framing.follow
                     continue
-                if passer is not None:
-                    passer.settle(int(state[place.POSITION]))
-                    if outcome == outcomes.CRC_MISMATCH and passer.passes(where[2], *block):
-                        continue
                 if outcome != outcomes.WANTED:
                     break
                 target = int(state[place.WANT_ADDRESS]) - where[0]

@@ -82,7 +82,8 @@ class PatchedSource:
     def read_into(self, position: int, buffer: U8) -> int:
         """Fills ``buffer`` from ``position``; returns bytes filled (fewer than asked only at the end of the file)."""
         got = self._source.read_into(position, buffer)
-        for place, after in self._patches[bisect_right(self._stops, position) :]:
+        for at in range(bisect_right(self._stops, position), len(self._patches)):  # a slice would copy all that follow
+            place, after = self._patches[at]
             if place >= position + got:
                 break
             start, stop = max(place, position), min(place + len(after), position + got)

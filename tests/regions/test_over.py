@@ -79,7 +79,7 @@ class Both:
             finally:
                 source.close()
             if over:
-                self.passed += sum(len(each._haul.over) for each in hunts)
+                self.passed += sum(each._went_over for each in hunts)
             made.append(to_plain(survey))
         assert json.dumps(made[1], sort_keys=True) == json.dumps(made[0], sort_keys=True)
         return made[1]

@@ -16,7 +16,9 @@ from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.scan.walk import Fold, walk_folded
 from kafka_salvage.source.memory import MemorySource
-from kafka_salvage.vector.passing import MEMBERS, OVER_WIDTH, Over
+from kafka_salvage.vector.doubts import OVER_WIDTH, Kind, Over
+from kafka_salvage.vector.framing import Outcome
+from kafka_salvage.vector.passing import MEMBERS
 from tests.support.build import GZIP, LZ4, NONE, BatchInfo, segment
 
 LEAST = {0: 26, 1: 34, 2: 61}
@@ -41,6 +43,40 @@ def sane(data: bytes, at: int) -> bool:
     (epoch,), (attributes, delta) = struct.unpack_from(">i", data, at + 12), struct.unpack_from(">Hi", data, at + 21)
     (count,) = struct.unpack_from(">i", data, at + 57)
     return bool(epoch >= -1 and attributes < 128 and attributes & 7 <= 4 and delta >= 0 and 0 <= count <= delta + 1)
+
+
+def lost_headers(data: bytes, infos: Sequence[BatchInfo], rng: random.Random) -> bytes:
+    """Harm to frames: lengths, magics, whole headers."""
+    changed = bytearray(data)
+    for info in infos[1:-1:2]:
+        size = rng.choice((8, 12, 17, 21, 61, info.size))
+        first = rng.choice((0, 0, 8, 16))
+        start, stop = info.start + first, info.start + max(size, first + 1)
+        changed[start:stop] = rng.choice((bytes(stop - start), rng.randbytes(stop - start)))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(("codec", "per_batch"), [(NONE, 4), (NONE, 1), (LZ4, 4)])
+def test_what_is_crossed(codec: int, per_batch: int) -> None:
+    """A host is proved by its CRC alone; behind anything else stands the first batch, and no length or magic makes one before."""
+    data, infos = segment(60, codec=codec, per_batch=per_batch, size=50)
+    kinds = set()
+    for seed in range(8):
+        changed = lost_headers(data, infos, random.Random(seed))
+        for row in passed(changed).tolist():
+            kinds.add(row[Over.KIND])
+            start, stop = row[Over.POSITION], row[Over.POSITION] + row[Over.SIZE]
+            assert next(candidates(changed, start + 1, len(changed))) == stop
+            fresh = changed[:start] + struct.pack(">qi", 0, stop - start - 12) + changed[start + 12 :]
+            if row[Over.KIND] == Kind.HOST:
+                assert holds(changed, start, stop, 2)
+                continue
+            assert sane(changed, start) == (row[Over.KIND] != Kind.LOST)
+            assert not (
+                holds(changed, start, stop, 2) and sane(fresh[: start + 16] + b"\2" + fresh[start + 17 :], start)
+            )
+            assert row[Over.CLAIM] == 12 + struct.unpack_from(">i", changed, start + 8)[0]
+    assert {Kind.LOST, Kind.HOST} <= kinds
 
 
 def holds(data: bytes, at: int, stop: int, magic: int) -> bool:
@@ -85,6 +121,8 @@ def test_what_is_passed_is_simple(magic: int, codec: int) -> None:
     for seed in range(6):
         changed = harmed(data, infos, random.Random(seed))
         for row in passed(changed).tolist():
+            if row[Over.KIND] != Kind.SIMPLE:
+                continue
             count += 1
             start, stop = row[Over.POSITION], row[Over.POSITION] + row[Over.SIZE]
             assert row[Over.SIZE] == 12 + struct.unpack_from(">i", changed, start + 8)[0]
@@ -116,14 +154,17 @@ def _columns(data: bytes, row: list[int], start: int, stop: int) -> None:
         assert row[Over.ZEROS_FROM] == start - longest[1]
 
 
-def test_a_batch_of_zeros_or_at_the_end_is_not_passed() -> None:
+def test_a_batch_of_zeros_is_lost_and_one_at_an_end_is_not_passed() -> None:
     data, infos = segment(10, per_batch=2)
     last = bytearray(data)
     last[infos[-1].start + 70] ^= 1
     assert not len(passed(bytes(last)))
     blank = bytearray(data)
     blank[infos[4].start : infos[4].stop] = bytes(infos[4].size)
-    assert not len(passed(bytes(blank)))
+    (lost,) = passed(bytes(blank)).tolist()
+    assert (lost[Over.KIND], lost[Over.REASON]) == (Kind.LOST, Outcome.LENGTH_TOO_SMALL)
+    assert lost[Over.POSITION] == lost[Over.ZEROS_FROM] == infos[4].start
+    assert lost[Over.POSITION] + lost[Over.SIZE] == lost[Over.ZEROS_TO] == infos[4].stop
     first = bytearray(data)
     first[infos[0].start + 70] ^= 1
     assert not len(passed(bytes(first)))
