@@ -246,6 +246,9 @@ def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> Re
                     tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known))
                     if known.dense:
                         tables.update((int(table.position[0]), table) for table in _by_fit(source, stretch, known))
+                tables = {
+                    at: t for at, t in tables.items() if int(t.base_offset[0]) <= int(t.last_offset[0]) < UNBOUNDED
+                }
                 if tables:
                     found.setdefault(number, []).extend(_disjoint(tables))
     if not found:

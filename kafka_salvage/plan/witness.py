@@ -79,7 +79,7 @@ def _known(strands: Sequence[Strand], at: int, claims: _Claims, edges: Edges) ->
         return set()
     asked = {key for table in tables for key in _keys(table)}
     said = [
-        (int(low), max(int(high), int(low)) + 1)
+        (int(low), min(max(int(high), int(low)), UNBOUNDED - 1) + 1)
         for table in tables
         for low, high in zip(table.base_offset, table.last_offset, strict=True)
     ]

@@ -17,6 +17,8 @@ from kafka_salvage.scan.batches import I64, BatchTable, Bool
 BATCH, WITNESS, ANCHOR = 2, 1, 3
 """Weights: a damaged batch with a sane header counts half; a file's name counts more than one batch."""
 
+END = int(np.iinfo(np.int64).max)
+"""No log reaches this offset: none could follow it."""
 VALUE = 4
 """How many times larger than the other messages of its file one may be that holds messages."""
 
@@ -101,7 +103,7 @@ def on_chain(table: BatchTable, witnesses: Witnesses, anchors: Anchors) -> Bool:
     count = len(table)
     if not count:
         return np.zeros(0, np.bool_)
-    denied = anchors.denied | (table.last_offset < table.base_offset)
+    denied = anchors.denied | (table.last_offset < table.base_offset) | (table.last_offset == END)
     if anchors.base is not None:
         denied |= (table.base_offset < anchors.base) | _absurd(table, anchors.base)
     if anchors.ceiling is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.check_epochs import EpochsAround, outlying_epochs
+from kafka_salvage.regions.check_offsets import END
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
 from kafka_salvage.regions.runs import Patch
@@ -185,6 +186,8 @@ class Mender:
             hole = self._elsewhere(group, on)
         if hole is None and low is not None and behind is None and high is None:
             hole = OffsetRange(low, low + sum(self._span(row) for row in group))
+        if hole is not None and hole.stop > END:
+            hole = OffsetRange(min(hole.start, END - 1), END)
         judged.verdict[group] = SUSPECT
         judged.holes[group[0]] = hole
         backwards = low is not None and first < low

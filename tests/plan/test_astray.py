@@ -13,7 +13,7 @@ import pytest
 
 from tests.plan.test_scenarios import TRUTH, read, rescued
 from tests.support import cut_copies
-from tests.support.build import segment_name
+from tests.support.build import segment, segment_name
 from tests.support.truth import exported
 
 FILES = ("log", "index", "timeindex", "snapshot")
@@ -46,3 +46,22 @@ def test_a_moved_batch_gives_way_to_its_other_forms(homes: list[Path], tmp_path:
     assert exported(tmp_path / "out") == read(TRUTH, "profiles")
     assert report["summary"]["exit_code"] == 6
     assert report["summary"]["offsets"]["ambiguous"] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [*((value, value ^ 1 << 40) for value in (2**63 - 1, 2**63 - 4, -(2**63), 2**62)), (2**63 - 4, 2**63 - 4)],
+)
+def test_an_absurd_base_offset_in_one_copy_is_given_by_the_other(tmp_path: Path, value: int, other: int) -> None:
+    data, infos = segment(6)
+    homes = [tmp_path / name for name in ("b1", "b2")]
+    for home in homes:
+        (home / "t-0").mkdir(parents=True)
+        (home / "t-0" / segment_name(0)).write_bytes(data)
+    for batch, copy, said in ((1, 0, value), (3, 1, value), (5, 0, value), (5, 1, other)):
+        move(homes[copy] / "t-0" / segment_name(0), infos[batch].base_offset, said)
+    report = rescued(tmp_path / "out", homes)
+    given = sorted(offset for _, _, offset in exported(tmp_path / "out"))
+    assert given == list(range(infos[5].base_offset))
+    assert report["summary"]["exit_code"] == 3
+    assert all(-1 <= span["start"] < span["stop"] < 2**63 for p in report["partitions"] for span in p["offsets"])

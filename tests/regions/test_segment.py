@@ -272,6 +272,15 @@ def test_a_last_batch_that_jumps_is_suspect_only_without_compaction() -> None:
         assert survey.facts.jump
 
 
+def test_a_batch_at_the_end_of_all_offsets_is_named() -> None:
+    """Nothing could follow it: the offset behind it is no number that Kafka knows."""
+    bases = (2**63 - 8, 2**63 - 4)
+    first, last = (build.v2_batch(base, [Rec(base + at, 7, None, b"v") for at in range(4)]) for base in bases)
+    survey = survey_bytes(first + last, base=bases[0], context=SEALED)
+    assert verdicts(survey) == [(0, len(first), "intact"), (len(first), len(first + last), "suspect")]
+    assert survey.runs.next_offset.tolist() == [bases[1]]
+
+
 def test_a_file_named_too_high_keeps_its_batches() -> None:
     segment = plain_segment((2, 0), 0)
     survey = survey_bytes(segment.data, base=50, context=SEALED)
