@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 import kafka_salvage
 from kafka_salvage import DestinationError
 from kafka_salvage.export.replay.checks import Severity
+from kafka_salvage.export.replay.config import client_settings
 from kafka_salvage.export.replay.map_file import read_map
+from kafka_salvage.export.replay.partition_log import PartitionLog
 from tests.broker.replays import Read, begin_call, consumed, journal_lines, kill, said
-from tests.support.broker import Cluster, free_ports
+from tests.support.broker import Cluster, free_ports, until
 from tests.support.build import GZIP, LZ4, SNAPPY, ZSTD, Build, Rec
 from tests.support.damage import damage
 from tests.support.logdirs import log_dir
@@ -253,6 +256,26 @@ def test_a_dry_run_reads_the_settings_of_a_topic_that_is_there(
     assert "--add-config message.timestamp.type=CreateTime" in check.advice
     again = replayed(broker, dead[0], tmp_path / "t", ".append", ["orders"], force=True)
     assert (again.receipt.found, again.receipt.sent) == (200, 0)  # recognised although every timestamp was overwritten
+
+
+def test_a_partition_ends_where_nothing_is_decided(broker: Cluster) -> None:
+    broker.create("undecided", 1)
+    broker.produce("undecided", 0, [{"value": b"1"}, {"value": b"2"}])
+    other = Producer({"bootstrap.servers": broker.address, "transactional.id": "other", "log_level": 0})
+    other.init_transactions(30)
+    other.begin_transaction()
+    other.produce("undecided", b"3", partition=0)
+    other.flush(30)
+    log = PartitionLog(client_settings(None, broker.address), ("undecided", 0), "kafka-salvage-undecided", {}, False)
+    try:
+        log.fence()
+        assert broker.offsets("undecided", 0) == (0, 3)
+        assert log.bounds() == (0, 2)
+        other.abort_transaction(30)
+        until(lambda: log.bounds() == (0, 4), "the marker")
+        assert [len(table) for table in log.read(0, 4)] == [2]
+    finally:
+        log.close()
 
 
 def test_a_record_that_the_broker_refuses_is_one_sentence(broker: Cluster, tmp_path: Path) -> None:

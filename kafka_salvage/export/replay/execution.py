@@ -21,7 +21,6 @@ from kafka_salvage.export.replay.offset_map import OffsetMap, OffsetMapBuilder
 from kafka_salvage.export.replay.partition_log import PartitionLog
 from kafka_salvage.export.replay.plan import PartitionReplay, ReplayPlan
 from kafka_salvage.export.replay.planning import new_topic_of, own_name
-from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.reading_ahead import Ahead
 from kafka_salvage.export.replay.supply import Supply, picked
 from kafka_salvage.export.replay.target import Description, Target
@@ -32,6 +31,9 @@ PREFIX = "kafka-salvage-"
 """Begin of every transactional id, for ACLs."""
 BATCH = 1_000_000
 _SMALLEST = 1 << 10
+_BATCHES = 16
+"""Batches that librdkafka holds: five under way, and those that are being filled behind them."""
+_LEAST_QUEUE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +251,14 @@ class Execution:
         )
         ahead = Ahead(picked(self._lines[place], self._choices, now))
         settings = self._target.settings
-        reader = Reader(settings)
         log = None
         try:
-            log = PartitionLog(settings, place, reader, name, producer_settings(part, self._choices, configs), resumed)
+            log = PartitionLog(settings, place, name, producer_settings(part, self._choices, configs), resumed)
             return Course(log, place, journal, options).run(iter(ahead))
         finally:
             ahead.close()
             if log is not None:
                 log.close()
-            reader.close()
 
     def _told(self, size: int, records: int, place: tuple[str, int]) -> None:
         self._progress.advance(size, f"{place[0]}-{place[1]}")
@@ -307,6 +307,7 @@ def producer_settings(
     more: dict[str, object] = {
         "batch.size": batch,
         "batch.num.messages": 100_000,
+        "queue.buffering.max.kbytes": max(_BATCHES * max(batch, part.largest), _LEAST_QUEUE) >> 10,
         "message.max.bytes": max(BATCH, part.largest + _SMALLEST, batch + _SMALLEST),
     }
     if choices.compression is not None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import time
 from collections.abc import Mapping
-from ctypes import c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "event_message_count": (c_size_t, [_P]),
     "event_destroy": (None, [_P]),
     "purge": (c_int, [_P, c_int]),
+    "flush": (c_int, [_P, c_int]),
     "outq_len": (c_int, [_P]),
     "init_transactions": (_P, [_P, c_int]),
     "begin_transaction": (_P, [_P]),
@@ -116,6 +118,10 @@ def rdkafka() -> Rdkafka:
         ) from error
 
 
+PASSING = frozenset({"_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD", "NOT_LEADER_FOR_PARTITION",
+                     "LEADER_NOT_AVAILABLE", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "REQUEST_TIMED_OUT",
+                     "NETWORK_EXCEPTION", "_WAIT_CACHE", "OFFSET_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE"})  # fmt: skip
+"""Errors that pass by themselves."""
 _CONSEQUENCES = frozenset({"_PURGE_QUEUE", "_PURGE_INFLIGHT", "_FATAL", "_STATE"})
 """Errors that follow from one that was fatal, and say nothing of it."""
 
@@ -184,6 +190,30 @@ class Client:
         """Takes note of complaints that wait; other events are dropped."""
         while found := self.event(0):
             self.rd.event_destroy(found)
+
+    def bounds(self, topic: str, partition: int, timeout: float) -> tuple[int, int]:
+        """First offset of a partition, and the one behind the last whose fate is decided (the last stable offset).
+
+        Args:
+            topic: on the target.
+            partition: on the target.
+            timeout: seconds until a cluster that does not answer is given up.
+
+        Raises:
+            DestinationError: the cluster does not answer, or refuses.
+        """
+        low, high = c_int64(), c_int64()
+        deadline = time.monotonic() + timeout
+        while True:
+            code = self.rd.query_watermark_offsets(
+                self.handle, topic.encode(), partition, byref(low), byref(high), 5000
+            )
+            if not code:
+                return low.value, high.value
+            self.drain()
+            if time.monotonic() > deadline or self.hopeless or self.rd.name(code) not in PASSING:
+                raise self.failure(code, f"reading the offsets of {topic}-{partition}")
+            time.sleep(0.2)
 
     def failure(self, code: int, doing: str, text: str = "") -> DestinationError:
         """An error for the person; a complaint of the connection tells more than its silence."""

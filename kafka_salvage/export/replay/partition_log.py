@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from threading import Thread
+from contextlib import closing
 
-from kafka_salvage.errors import DestinationError
 from kafka_salvage.export.replay.config import ClientSettings
 from kafka_salvage.export.replay.reading import Reader
 from kafka_salvage.export.replay.sender import Sender, TransactionsRefused
@@ -24,7 +22,6 @@ class PartitionLog:
     Args:
         settings: how to reach the cluster.
         place: topic and partition.
-        reader: may serve other partitions before and after.
         transactional_id: None never uses transactions.
         more: settings of the producer.
         resumed: an earlier run may have written here.
@@ -34,12 +31,11 @@ class PartitionLog:
         self,
         settings: ClientSettings,
         place: tuple[str, int],
-        reader: Reader,
         transactional_id: str | None,
         more: dict[str, object],
         resumed: bool,
     ) -> None:
-        self._settings, self._reader, self._more = settings, reader, more
+        self._settings, self._more = settings, more
         self._topic, self._partition = place
         self._resumed = resumed
         self.transactional = transactional_id is not None
@@ -47,13 +43,8 @@ class PartitionLog:
 
     def fence(self) -> None:
         """See `course.Log`."""
-        reached = Thread(target=self._reach, name="replay-reach", daemon=True)
-        reached.start()  # both clients look for the leader at the same time
-        try:
-            self._sender.connect(self._topic, self._partition)
-            self._shut_out()
-        finally:
-            reached.join()
+        self._sender.connect(self._topic, self._partition)
+        self._shut_out()
         if not self.transactional:
             low, end = self.bounds()
             if self._resumed or end > low:  # its journal may be gone
@@ -68,10 +59,7 @@ class PartitionLog:
             self._sender.close()
             self.transactional = False
             self._sender = Sender(self._settings, None, self._more)
-
-    def _reach(self) -> None:
-        with suppress(DestinationError):  # it comes again, with words, when it is asked in earnest
-            self.bounds()
+            self._sender.connect(self._topic, self._partition)
 
     def _await_quiet(self) -> None:
         """Nothing shuts out a predecessor without transactions: what it had sent when it was killed arrives soon."""
@@ -85,11 +73,14 @@ class PartitionLog:
 
     def bounds(self) -> tuple[int, int]:
         """See `course.Log`."""
-        return self._reader.bounds(self._topic, self._partition)
+        return self._sender.bounds(self._topic, self._partition)
 
     def read(self, start: int, stop: int) -> Iterator[RecordTable]:
         """See `course.Log`."""
-        return self._reader.read(self._topic, self._partition, start, stop)
+        if start >= stop:
+            return
+        with closing(Reader(self._settings)) as reader:  # most partitions are empty, and need none
+            yield from reader.read(self._topic, self._partition, start, stop)
 
     def begin(self) -> None:
         """See `course.Log`."""

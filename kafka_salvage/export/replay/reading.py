@@ -10,13 +10,13 @@ import ctypes
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import byref, c_int64
+from ctypes import c_int64
 
 import numpy as np
 
 from kafka_salvage.errors import DestinationError
 from kafka_salvage.export.replay.config import ClientSettings
-from kafka_salvage.export.replay.library import CONSUMER, ERRORS, Client
+from kafka_salvage.export.replay.library import CONSUMER, ERRORS, PASSING, Client
 from kafka_salvage.scan.batches import BatchTable
 from kafka_salvage.scan.records import RecordTable
 
@@ -61,19 +61,7 @@ class Reader:
         Raises:
             DestinationError: the cluster does not answer, or refuses.
         """
-        low, high = c_int64(), c_int64()
-        deadline = time.monotonic() + self._timeout
-        while True:
-            code = self._client.rd.query_watermark_offsets(
-                self._client.handle, topic.encode(), partition, byref(low), byref(high), 5000
-            )
-            if not code:
-                return low.value, high.value
-            self._client.drain()
-            name = self._client.rd.name(code)
-            if time.monotonic() > deadline or self._client.hopeless or name not in _PASSING:
-                raise self._client.failure(code, f"reading the offsets of {topic}-{partition}")
-            time.sleep(0.2)
+        return self._client.bounds(topic, partition, self._timeout)
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[RecordTable]:
         """Records of ``[start, stop)``, committed or plain, in order.
@@ -124,7 +112,7 @@ class Reader:
                 name = self._client.rd.name(code) if code else ""
                 if name == "_PARTITION_EOF":
                     position = max(position, c_int64.from_address(address + 56).value)
-                elif code and name not in _PASSING:
+                elif code and name not in PASSING:
                     failed = failed or self._client.failure(code, f"reading {place}")
         finally:
             for address in messages.tolist():
@@ -148,9 +136,3 @@ class Reader:
     def close(self) -> None:
         """Gives the consumer back."""
         self._client.close()
-
-
-_PASSING = frozenset({"_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_WAIT_COORD", "NOT_LEADER_FOR_PARTITION",
-                      "LEADER_NOT_AVAILABLE", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "REQUEST_TIMED_OUT",
-                      "NETWORK_EXCEPTION", "_WAIT_CACHE", "OFFSET_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE"})  # fmt: skip
-"""Errors that pass by themselves."""

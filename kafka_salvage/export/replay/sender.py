@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from ctypes import byref, c_int64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,12 @@ TIMEOUT = 60.0
 """Seconds without any progress after which a cluster is given up."""
 GIVEN_UP = 180_000
 """Milliseconds after which the cluster aborts a transaction by itself, and a record counts as not sent."""
+LINGER = 5000
+"""Milliseconds that a batch which is not full may wait; what ends a chunk is asked for (`Sender.acknowledged`).
+
+An idempotent producer of librdkafka has at most five requests under way. While records older than this wait for the next, its
+thread does not: it spins, and takes the broker's processor where both are on one machine.
+"""
 _TRIES = 10
 _PURGE = 0x1 | 0x2
 
@@ -66,9 +71,9 @@ class Sender:
         own: dict[str, object] = {
             "enable.idempotence": "true",
             "acks": "all",
-            "linger.ms": 20,
+            "linger.ms": LINGER,
             "queue.buffering.max.messages": 250_000,
-            "queue.buffering.max.kbytes": 48 << 10,
+            "queue.buffering.max.kbytes": 16 << 10,
             "message.timeout.ms": GIVEN_UP,
             **(more or {}),
         }
@@ -90,10 +95,12 @@ class Sender:
 
         What goes wrong here shows again, with words, in what comes next.
         """
-        low, high = c_int64(), c_int64()
-        self._client.rd.query_watermark_offsets(
-            self._client.handle, topic.encode(), partition, byref(low), byref(high), 3000
-        )
+        with contextlib.suppress(DestinationError):
+            self._client.bounds(topic, partition, 3)
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """As `library.Client.bounds`."""
+        return self._client.bounds(topic, partition, self._timeout)
 
     def fence(self) -> None:
         """Shuts out a predecessor with the same transactional id, and ends what it left open.
@@ -238,7 +245,8 @@ class Sender:
         deadline = time.monotonic() + (self._timeout if patience is None else patience)
         while self._settled < self._sent:
             before = self._settled
-            self.settle(0.1)
+            self._client.rd.flush(self._client.handle, 5)  # a batch that is not full goes now
+            self.settle(0.05)
             if self._settled > before:
                 deadline = time.monotonic() + self._timeout
             elif time.monotonic() > deadline or self._client.hopeless:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,10 @@ names = st.binary(max_size=5).filter(lambda name: b"\0" not in name)
 rows = st.tuples(st.integers(1, 1 << 41), bodies, bodies, st.lists(st.tuples(names, bodies), max_size=4).map(tuple))
 
 
+_MOCK: list[int] = []
+"""Handles of the clusters below."""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ClientSettings]:
     """A cluster inside librdkafka; it lives as long as the client that made it."""
@@ -34,6 +39,7 @@ def cluster() -> Iterator[ClientSettings]:
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [ctypes.c_void_p]
     mock = library.rd_kafka_handle_mock_cluster(made.handle)
+    _MOCK.append(mock)
     yield ClientSettings(library.rd_kafka_mock_cluster_bootstraps(mock).decode())
     made.close()
 
@@ -72,6 +78,40 @@ def test_more_than_the_queue_takes_waits(cluster: ClientSettings) -> None:
     finally:
         sender.close()
     assert read(cluster, "many", int(offsets[0]), int(offsets[-1]) + 1) == records
+
+
+def test_waiting_for_a_distant_cluster_takes_no_processor(cluster: ClientSettings) -> None:
+    """An idempotent producer whose requests are all under way spins where it takes the next batch for overdue."""
+    library = rdkafka()._library
+    library.rd_kafka_mock_broker_set_rtt.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_int]
+    table = table_of([(n + 1, None, b"v" * 5000, ()) for n in range(4000)], list(range(4000)))
+    sender = Sender(cluster, None, {"batch.size": 1_000_000})
+    try:
+        sender.send("distant", 0, table, 0, 1)  # topic and kernels are there
+        sender.acknowledged()
+        library.rd_kafka_mock_broker_set_rtt(_MOCK[-1], 1, 150)
+        begun, used = time.monotonic(), time.process_time()
+        sender.send("distant", 0, table, 1, 4000)
+        sender.acknowledged()
+        waited, used = time.monotonic() - begun, time.process_time() - used
+    finally:
+        library.rd_kafka_mock_broker_set_rtt(_MOCK[-1], 1, 0)
+        sender.close()
+    assert waited > 0.4
+    assert used < 0.15 * waited
+
+
+def test_what_does_not_fill_a_batch_does_not_wait(cluster: ClientSettings) -> None:
+    sender = Sender(cluster, None)
+    sender.connect("few", 0)
+    try:
+        for _ in range(3):
+            begun = time.monotonic()
+            sender.send("few", 0, table_of([(1, None, b"v", ())], [0]), 0, 1)
+            sender.acknowledged()
+            assert time.monotonic() - begun < 0.9
+    finally:
+        sender.close()
 
 
 def test_a_record_that_is_too_large_is_one_sentence(cluster: ClientSettings) -> None:
