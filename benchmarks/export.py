@@ -34,11 +34,12 @@ def run(options: Options) -> Iterator[Result]:
             segments.write_partition(tree / f"orders-{number}", [size] * count, batch_size)
             for number in range(partitions)
         )
-        yield from _compared(tree, total, name, options)
+        yield from compared(tree, total, name, options)
         shutil.rmtree(tree)
 
 
-def _compared(tree: Path, total: int, name: str, options: Options) -> Iterator[Result]:
+def compared(tree: Path, total: int, name: str, options: Options, goal: float = 0.7) -> Iterator[Result]:
+    """A salvage of a tree of so many bytes beside both copies."""
     out = options.folder / "out"
     sides: list[Callable[[], None]] = [
         lambda: _salvage(tree, out),
@@ -47,8 +48,8 @@ def _compared(tree: Path, total: int, name: str, options: Options) -> Iterator[R
     ]
     mine, copied, kept = in_turns(sides, options.repeats, before=lambda: _fresh(out))
     shutil.rmtree(out, ignore_errors=True)
-    for reference, beside, goal in ((copied, _COPIED, 0.7), (kept, _KEPT, 0.0)):
-        yield Result(f"salvage to segments, {name}", "GB/s", total / mine / 1e9, total / reference / 1e9, beside, goal)
+    for reference, beside, least in ((copied, _COPIED, goal), (kept, _KEPT, 0.0)):
+        yield Result(f"salvage to segments, {name}", "GB/s", total / mine / 1e9, total / reference / 1e9, beside, least)
 
 
 def _fresh(out: Path) -> None:

@@ -48,6 +48,7 @@ GROUPS = (
     Group("parquet", "Parquet and Arrow"),
     Group("plan", "Merging copies"),
     Group("replay", "Replay"),
+    Group("corpus", "What real brokers wrote"),
     Group("dump", "Whole commands"),
 )
 """In the order in which they are run."""

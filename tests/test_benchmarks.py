@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import kafka_salvage
 from benchmarks import __main__ as program
-from benchmarks import page, registry
+from benchmarks import corpus, page, registry
+from benchmarks.decode import theirs
 from benchmarks.timing import Measured, Options, Result, in_turns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,3 +86,18 @@ def test_the_program_prints_a_table_and_writes_json(tmp_path: Path) -> None:
     for row in group["results"]:
         assert f"| {row['name']} |" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]  # what was generated is gone
+
+
+@pytest.mark.parametrize("real", corpus.REAL, ids=lambda real: real.name)
+def test_what_brokers_wrote_stays_intact_when_it_is_repeated(
+    real: corpus.Real, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.corpus.ARCHIVES", tmp_path / "none")  # the fixtures must do
+    size = sum(path.stat().st_size for path in real.segments())
+    few = replace(real, copies=min(real.copies, 3))
+    assert corpus.tree(few, tmp_path / "log", 12 * size) == (3 if few.copies else 12) * size
+    found = kafka_salvage.check(tmp_path / "log", deep=True).to_dict()
+    assert found["summary"]["exit_code"] == 0
+    assert {each["code"] for each in found["findings"]} <= {"index-missing"}
+    if "transactions" not in real.name:  # the other reader counts markers, too
+        assert found["summary"]["records"]["intact"] == sum(theirs(p.read_bytes()) for p in tmp_path.rglob("*.log"))
