@@ -43,7 +43,10 @@ def read_index(segment: SegmentFile) -> Index:
     side = load_offset_index(segment.index, segment.base_offset or 0)
     if side.value is None:
         return Index(nothing, nothing, side.facts)
-    order = np.argsort(side.value.position, kind="stable")
+    position = side.value.position
+    if bool((position[1:] >= position[:-1]).all()):
+        return Index(position, side.value.offset, side.facts)
+    order = np.argsort(position, kind="stable")
     return Index(side.value.position[order], side.value.offset[order], side.facts)
 
 

@@ -35,8 +35,8 @@ class Parts(Generic[R]):
         self._futures: dict[int, Future[R]] = {}
         self._helpers: list[Future[None]] = []
 
-    def begin(self, number: int) -> None:
-        """Everything before ``number`` is no longer wanted; idle threads begin there."""
+    def begin(self, number: int) -> bool:
+        """Everything before ``number`` is no longer wanted; idle threads begin there. Whether there are any, or some at work."""
         with self._lock:
             for old in [n for n in self._futures if n < number]:
                 del self._futures[old]
@@ -47,8 +47,9 @@ class Parts(Generic[R]):
         for _ in range(open_parts):
             helper = engine.aside(Parts._help, self)
             if helper is None:
-                return
+                break
             self._helpers.append(helper)
+        return bool(self._helpers)
 
     def result(self, number: int) -> R | None:
         """What was made of a part; None when nobody has taken it, and nobody will from now on."""

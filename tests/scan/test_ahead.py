@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_salvage import engine
-from kafka_salvage.scan.ahead import Ahead
+from kafka_salvage.scan.ahead import Ahead, _cuts
 from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.scan.walk import Fold, Stop, WalkBlock, walk_folded
 from kafka_salvage.source.files import FileSource
@@ -159,6 +159,28 @@ def test_nothing_runs_on_when_it_is_closed(large: Path, monkeypatch: pytest.Monk
     source.close()
 
 
+@given(st.integers(0, 3 << 30), st.integers(1, 256))
+def test_parts_are_whole_mebibytes_and_grow_smaller_towards_the_end(size: int, part: int) -> None:
+    cuts = _cuts(size, part * MIB)
+    sizes = np.diff(cuts)
+    assert cuts[0] == 0
+    assert cuts[-2] < max(size, 1) <= cuts[-1]
+    assert not any(cut % MIB for cut in cuts)
+    assert (np.diff(sizes) <= 0).all()
+    assert sizes.max(initial=0) <= part * MIB
+    assert sizes[-1] <= max(8 * MIB, size // 4)
+
+
 def test_a_part_is_whole_mebibytes() -> None:
     with pytest.raises(ValueError, match="1 MiB"):
         Ahead(MemorySource(b""), SANITY, np.empty(0, np.int64), part=MIB + 4096)
+
+
+def test_who_is_alone_takes_several_parts_at_once(large: Path) -> None:
+    source = FileSource(large)
+    walker = Ahead(source, SANITY, np.empty(0, np.int64), part=MIB)
+    blocks = list(walker.walk(0))
+    walker.close()
+    assert source.size > 6 * MIB
+    assert len(blocks) == 1
+    source.close()
