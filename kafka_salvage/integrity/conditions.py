@@ -24,7 +24,9 @@ from kafka_salvage.integrity.numbering import fact_findings
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Selection
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.shapes import one_of_each, pointed
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import Use
 from kafka_salvage.wire.filenames import FileKind
@@ -36,6 +38,7 @@ PRECEDENCE = (FAILED, AMBIGUOUS, LOSS, COVERED)
 
 OUTCOME = {INTACT: "intact", COVERED: "covered", LOSS: "loss", AMBIGUOUS: "ambiguous", FAILED: "failed"}
 
+_ODD = frozenset(Verdict) - {Verdict.INTACT, Verdict.BLANK}
 HARMLESS = frozenset({"index-missing"})
 """Codes of findings that are no damage."""
 
@@ -75,21 +78,37 @@ def selected_spans(partition: PartitionPlan, selection: Selection) -> Iterator[O
 
 def _of_partition(partition: PartitionPlan, plan: Plan) -> set[int]:
     found: set[int] = set()
-    for span in selected_spans(partition, plan.policy.selection):
+    selection = plan.policy.selection
+    everything = selection.from_offset is None and selection.to_offset is None
+    for span in _different(partition.ledger) if everything else selected_spans(partition, selection):
         found |= _of_span(span, Include.SUSPECT in plan.policy.include)
     if partition.leans_on_leftovers or any(branch.kind == "divergent" for branch in partition.branches):
         found.add(COVERED)
     if partition.needs_choice:
         found.add(AMBIGUOUS)
-    findings = [f for f in counted_findings(partition) if _inside(f, plan.policy.selection)]
-    if any(finding.code == "codec-missing" for finding in findings):
-        found.add(FAILED)
-    if any(finding.code == "unreadable" and finding.detail.get("opened") is False for finding in findings):
-        found.add(FAILED)
-    if any(_harmful(finding) for finding in findings) or any(
-        _odd(segment, plan.policy.selection) for segment in counted_segments(partition)
-    ):
+    groups = counted_findings(partition)
+    for finding in one_of_each(groups) if everything else (f for group in groups for f in group):
+        if _inside(finding, selection):
+            found |= _of_finding(finding)
+    if any(_odd(segment, selection) for segment in counted_segments(partition)):
         found.add(COVERED)
+    return found
+
+
+def _different(spans: Sequence[OffsetSpan]) -> Iterator[OffsetSpan]:
+    """Ranges of a ledger: of those that differ in numbers only, one is enough, unless its findings matter."""
+    if not isinstance(spans, Compact):
+        yield from spans
+        return
+    yield from spans.one_of_each()
+    yield from (span for span in spans.of_shape(lambda shape: shape[0] is Status.UNDECODABLE))
+
+
+def _of_finding(finding: Finding) -> set[int]:
+    """What a finding that counts means."""
+    found = {COVERED} if _harmful(finding) else set()
+    if finding.code == "codec-missing" or (finding.code == "unreadable" and finding.detail.get("opened") is False):
+        found.add(FAILED)
     return found
 
 
@@ -109,19 +128,17 @@ def _of_span(span: OffsetSpan, suspect_included: bool) -> set[int]:
     return set()
 
 
-def counted_findings(partition: PartitionPlan) -> Iterator[Finding]:
-    """Findings of what the partition's line comes from."""
-    yield from partition.findings
-    for span in partition.ledger:
-        yield from span.findings
+def counted_findings(partition: PartitionPlan) -> Iterator[Sequence[Finding]]:
+    """Findings of what the partition's line comes from, in groups."""
+    yield partition.findings
+    yield from pointed(partition.ledger)
     used = {id(step.survey) for step in partition.line}
     for place, survey in enumerate(partition.replicas):
         if place == 0 or _is_copy(partition, survey) or any(id(segment) in used for segment in survey.segments):
-            yield from survey.findings
+            yield survey.findings
     for segment in counted_segments(partition):
-        yield from segment.findings
-        for region in segment.regions:
-            yield from region.findings
+        yield segment.findings
+        yield from pointed(segment.regions.regions)
 
 
 def counted_segments(partition: PartitionPlan) -> Iterator[SegmentSurvey]:
@@ -144,10 +161,7 @@ def _is_copy(partition: PartitionPlan, survey: ReplicaSurvey) -> bool:
 
 def _odd(segment: SegmentSurvey, selection: Selection) -> bool:
     """Whether some selected bytes are neither intact nor blank."""
-    return any(
-        region.verdict not in (Verdict.INTACT, Verdict.BLANK) and _reaches(region.offsets, selection)
-        for region in segment.regions
-    )
+    return any(_reaches(region.offsets, selection) for region in segment.regions.of(_ODD))
 
 
 def _inside(finding: Finding, selection: Selection) -> bool:

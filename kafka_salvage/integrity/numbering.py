@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+from kafka_salvage.integrity.ordering import Marked, ordered
+from kafka_salvage.regions.compact import Compact
+from kafka_salvage.regions.shapes import Picked, findings_of
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.replica import Inventory
 
@@ -39,57 +43,91 @@ class Numbering:
     """Ids of findings, ``f1`` on, sorted by source, path, position and code.
 
     Args:
-        findings: any order, repeats allowed.
+        groups: findings in any order, repeats allowed.
         directories: (source, path) of partition directories; what lies below one belongs to it.
     """
 
-    def __init__(self, findings: Iterable[Finding], directories: Iterable[tuple[str, str]]) -> None:
-        unique = {_key(finding): finding for finding in findings}
-        self._ordered = [unique[key] for key in sorted(unique)]
-        self._ids = {_key(finding): f"f{place}" for place, finding in enumerate(self._ordered, 1)}
+    def __init__(self, groups: Iterable[Sequence[Finding]], directories: Iterable[tuple[str, str]]) -> None:
         self._directories = set(directories)
+        single: dict[_Key, Finding] = {}
+        marked = Marked()
+        for group in groups:
+            if isinstance(group, (Compact, Picked)):
+                marked.add(group)
+            else:
+                single.update((_key(finding), finding) for finding in group)
+        self._ids: dict[_Key, int] = {}
+        loose = findings_of(single.values())
+        marked.add(loose)
+        self._order, self._numbers = ordered(marked)
+        own = self._numbers[id(loose)]
+        self._ids = {key: int(own[row]) for row, key in enumerate(single)}
 
     def __len__(self) -> int:
-        return len(self._ordered)
+        return len(self._order)
 
     def __iter__(self) -> Iterator[Finding]:
-        return iter(self._ordered)
+        return iter(self._order)
 
-    def ids(self, findings: Iterable[Finding]) -> list[str]:
+    def ids(self, findings: Sequence[Finding]) -> list[str]:
         """Ids of some findings, each once, in their order."""
-        found = {self._ids[_key(finding)] for finding in findings}
-        return sorted(found, key=lambda name: int(name[1:]))
+        if not len(findings):
+            return []
+        if isinstance(findings, Picked):
+            numbers = self._numbers[id(findings.log)]
+            found = {int(numbers[row]) for row in findings.rows}
+        else:
+            found = {self._ids[_key(finding)] for finding in findings}
+        return [f"f{number}" for number in sorted(found)]
 
-    def split(self) -> tuple[list[Finding], list[Finding]]:
-        """Those that the report holds, and those beyond the limit of their partition."""
+    def held(self) -> Iterator[dict[str, Any]]:
+        """Those that the report itself holds, as the document shows them."""
+        return self._shown(beyond=False)
+
+    def beyond(self) -> Iterator[dict[str, Any]]:
+        """Those beyond the limit of their partition."""
+        return self._shown(beyond=True)
+
+    @cached_property
+    def omitted(self) -> int:
+        """How many those are."""
+        return sum(count - most for _, count, most in self._allowed())
+
+    def _allowed(self) -> Iterator[tuple[int, int, int]]:
+        """Of each file's findings, in order: number of the first, how many, and how many the report holds."""
         seen: dict[tuple[str, str], int] = defaultdict(int)
-        held: list[Finding] = []
-        beyond: list[Finding] = []
-        for finding in self._ordered:
-            home = self._home(finding)
-            seen[home] += 1
-            (held if seen[home] <= PER_PARTITION else beyond).append(finding)
-        return held, beyond
+        start = 1
+        for place, count in self._order.places:
+            home = self._home(*place)
+            yield start, count, min(count, max(0, PER_PARTITION - seen[home]))
+            seen[home] += count
+            start += count
 
-    def _home(self, finding: Finding) -> tuple[str, str]:
-        path = finding.path
-        while path and (finding.source, path) not in self._directories:
+    def _shown(self, *, beyond: bool) -> Iterator[dict[str, Any]]:
+        for start, count, most in self._allowed():
+            low, high = (most, count) if beyond else (0, most)
+            for at in range(low, high):
+                yield _shown(start + at, self._order[start + at - 1])
+
+    def _home(self, source: str, path: str) -> tuple[str, str]:
+        while path and (source, path) not in self._directories:
             path = path.rpartition("/")[0]
-        return finding.source, path
+        return source, path
 
-    def to_dict(self, finding: Finding) -> dict[str, Any]:
-        """One finding as the document shows it."""
-        return {
-            "id": self._ids[_key(finding)],
-            "code": finding.code,
-            "source": text(finding.source),
-            "path": text(finding.path),
-            "start": finding.start,
-            "stop": finding.stop,
-            "offsets": [finding.offsets.start, finding.offsets.stop] if finding.offsets else None,
-            "message": text(finding.message),
-            "detail": plain(finding.detail),
-        }
+
+def _shown(number: int, finding: Finding) -> dict[str, Any]:
+    """One finding as the document shows it."""
+    return {
+        "id": f"f{number}",
+        "code": finding.code,
+        "source": text(finding.source),
+        "path": text(finding.path),
+        "start": finding.start,
+        "stop": finding.stop,
+        "offsets": [finding.offsets.start, finding.offsets.stop] if finding.offsets else None,
+        "message": text(finding.message),
+        "detail": plain(finding.detail),
+    }
 
 
 def plain(value: Any) -> Any:

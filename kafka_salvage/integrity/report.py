@@ -28,6 +28,7 @@ from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Step, Transaction
 from kafka_salvage.plan.policy import Include
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.shapes import pointed
 from kafka_salvage.regions.verdict import Finding, Verdict
 
 Depth = Literal["shallow", "deep"]
@@ -81,8 +82,7 @@ class IntegrityReport:
     @property
     def findings_overflow(self) -> Iterator[dict[str, Any]]:
         """Findings beyond 10,000 of a partition, as they go to `findings.jsonl`, in order of their ids."""
-        for finding in self.numbering.split()[1]:
-            yield self.numbering.to_dict(finding)
+        return self.numbering.beyond()
 
     @cached_property
     def hints(self) -> tuple[str, ...]:
@@ -105,18 +105,17 @@ class IntegrityReport:
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        held, beyond = self.numbering.split()
         counts = {id(p): self._counts(p) for p in self.plan.partitions}
         return {
             "schema": SCHEMA,
             "depth": self.depth,
-            "summary": self._summary(counts, len(beyond)),
+            "summary": self._summary(counts, self.numbering.omitted),
             "sources": sources_section(self.plan.inventory),
             "clusters": clusters_section(self.plan),
             "topics": topics_section(self.plan, self.replicas),
             "segments": [segment_entry(segment, self.numbering, self._home(segment)) for segment in self.segments],
             "partitions": [self._partition(p, counts[id(p)]) for p in self.plan.partitions],
-            "findings": [self.numbering.to_dict(finding) for finding in held],
+            "findings": list(self.numbering.held()),
             "files": files_section(self.plan.inventory),
             "hints": list(self.hints),
         }
@@ -128,18 +127,16 @@ class IntegrityReport:
     def _home(self, segment: SegmentSurvey) -> ReplicaSurvey:
         return self._homes[id(segment)]
 
-    def _findings(self) -> Iterator[Finding]:
-        yield from fact_findings(self.plan.inventory)
+    def _findings(self) -> Iterator[Sequence[Finding]]:
+        yield fact_findings(self.plan.inventory)
         for survey in self.replicas:
-            yield from survey.findings
+            yield survey.findings
             for segment in survey.segments:
-                yield from segment.findings
-                for region in segment.regions:
-                    yield from region.findings
+                yield segment.findings
+                yield from pointed(segment.regions.regions)
         for partition in self.plan.partitions:
-            yield from partition.findings
-            for span in partition.ledger:
-                yield from span.findings
+            yield partition.findings
+            yield from pointed(partition.ledger)
 
     def _window(self, partition: PartitionPlan) -> Window:
         """What counts of a line; what lies below the log start only when it was asked for."""

@@ -88,6 +88,17 @@ class _Block:
             each = [kind for kind in each if kind in wanted]
         return [make(shapes[kind], next(rows[kind])) for kind in each]
 
+    def tables(self) -> Iterator[tuple[int, I64, list[Column]]]:
+        """For each shape its number, the places of its values, and their numbers by column."""
+        each = np.zeros(self.size, np.int32) if isinstance(self._shapes, int) else self._shapes
+        for at, (kind, columns) in enumerate(zip(self.kinds, self._columns, strict=True)):
+            places = np.flatnonzero(each == kind) if len(self.kinds) > 1 else np.arange(self.size)
+            yield self.kinds[at], places, _unpacked(columns)
+
+    def shapes(self) -> Column:
+        """Number of the shape of each value."""
+        return np.full(self.size, self._shapes) if isinstance(self._shapes, int) else self._shapes
+
 
 def _table(shapes: I64, rows: Sequence[I64], kind: int) -> I64:
     """The numbers of the values of one shape."""
@@ -113,10 +124,14 @@ def _columns(table: I64) -> list[Any]:
 def _rows(columns: Sequence[Any], size: int) -> Iterable[Numbers]:
     if not columns:
         return itertools.repeat((), size)
-    made: list[I64] = []
+    return zip(*(column.tolist() for column in _unpacked(columns)), strict=True)
+
+
+def _unpacked(columns: Sequence[Any]) -> list[Column]:
+    made: list[Column] = []
     for column in columns:
         made.append(made[column[0]] + column[1] if isinstance(column, tuple) else column.unpacked())
-    return zip(*(column.tolist() for column in made), strict=True)
+    return made
 
 
 class _Opened:
@@ -188,7 +203,7 @@ class Compact(Sequence[T], Generic[T]):
         """The same for good: the values themselves where they are few, otherwise all of them packed."""
         if not self._blocks and len(self._rest) < FEW:
             return tuple(self._rest)
-        if len(self._rest) >= FEW:
+        if self._rest:
             self._pack()
         return self
 
@@ -265,6 +280,46 @@ class Compact(Sequence[T], Generic[T]):
             if not places.isdisjoint(block.kinds):
                 yield from block.values(self._shapes, self._codec.make, places)
         yield from self._rest
+
+    def tables(self) -> Iterator[tuple[Any, I64, list[Column]]]:
+        """Shape, places and numbers by column of all values, some at a time."""
+        start = 0
+        for block, stop in zip(self._blocks, self._stops, strict=True):
+            for kind, places, columns in block.tables():
+                yield self._shapes[kind], places + start, columns
+            start = stop
+        for at, value in enumerate(self._rest, start):
+            shape, numbers = self._codec.part(value)
+            yield shape, np.array([at]), [np.array([number]) for number in numbers]
+
+    def all_shapes(self) -> Iterator[Any]:
+        """The shapes that its values have; those of what is not packed yet may repeat."""
+        yield from self._shapes
+        yield from (self._codec.part(value)[0] for value in self._rest)
+
+    def one_of_each(self) -> Iterator[T]:
+        """A value of each shape; of what is not packed yet all."""
+        seen: set[int] = set()
+        for block in self._blocks:
+            new = frozenset(block.kinds) - seen
+            if new:
+                seen |= new
+                yield from block.values(self._shapes, self._codec.make, new)
+        yield from self._rest
+
+    def shapes_at(self, places: I64) -> I64:
+        """Numbers that tell the shapes of the values at some ascending places apart; -1 of what is not packed yet."""
+        found = np.full(len(places), -1, np.int64)
+        block = np.searchsorted(np.array(self._stops, np.int64), places, side="right")
+        for at in np.unique(block[places < self._packed]).tolist():
+            mine = block == at
+            found[mine] = self._blocks[at].shapes()[places[mine] - (self._stops[at - 1] if at else 0)]
+        return found
+
+    @property
+    def codec(self) -> Codec[T]:
+        """What parts the values."""
+        return self._codec
 
     @overload
     def __getitem__(self, index: int) -> T: ...

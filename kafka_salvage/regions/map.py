@@ -115,6 +115,10 @@ class RegionMap:
     def totals(self) -> dict[Verdict, int]:
         """Bytes per verdict; the values add up to the size."""
         sums = dict.fromkeys(Verdict, 0)
+        if isinstance(self.regions, Compact):
+            for shape, _, columns in self.regions.tables():
+                sums[shape[0]] += int((columns[1] - columns[0]).sum())
+            return sums
         for region in self.regions:
             sums[region.verdict] += region.size
         return sums

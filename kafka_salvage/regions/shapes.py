@@ -83,6 +83,13 @@ def make(shape: Any, numbers: Iterator[int]) -> Any:
     return shape[1].value
 
 
+def numbers_in(shape: Any) -> int:
+    """How many numbers a text of a shape holds."""
+    if shape[0] == _HEXED:
+        return -(-int(shape[1]) // _HEX_DIGITS)
+    return int(shape[1].count("%d")) if shape[0] == _WORDS else 0
+
+
 class FindingCodec:
     """Parts findings."""
 
@@ -115,6 +122,25 @@ def with_code(findings: Sequence[Finding], codes: Collection[str]) -> Iterator[F
     """Those that have one of the codes, in their order."""
     some = findings.of_shape(lambda shape: shape[0] in codes) if isinstance(findings, Compact) else findings
     return (finding for finding in some if finding.code in codes)
+
+
+def one_of_each(groups: Iterable[Sequence[Finding]]) -> Iterator[Finding]:
+    """Findings of some groups: of those that differ in numbers only at least one."""
+    seen: dict[int, set[int]] = {}
+    for group in groups:
+        if isinstance(group, Compact):
+            yield from group.one_of_each()
+        elif isinstance(group, Picked):
+            rows = np.sort(np.asarray(group.rows, np.int64))
+            kinds = group.log.shapes_at(rows)
+            known = seen.setdefault(id(group.log), set())
+            for kind, first in zip(*(each.tolist() for each in np.unique(kinds, return_index=True)), strict=True):
+                if kind not in known:
+                    known |= {kind} - {-1}
+                    yield from (group.log[row] for row in rows[kinds == kind] if kind < 0)
+                    yield group.log[int(rows[first])]
+        else:
+            yield from group
 
 
 class Picked(Sequence[Finding]):
@@ -218,6 +244,22 @@ class Told:
         if isinstance(shape, Same):
             return Picked(shape.value, range(*numbers))
         return Picked(shape[0].value, shape[1].value)
+
+
+def pointed(values: Sequence[Any]) -> Iterator[Sequence[Finding]]:
+    """The findings that regions, or ranges of a ledger, point at; of packed ones those of many together."""
+    if not isinstance(values, Compact):
+        yield from (value.findings for value in values if len(value.findings))
+        return
+    for shape, _, columns in values.tables():
+        why = shape[-1]  # the last part of each shape that points at findings
+        if isinstance(why, Same):
+            starts, stops = columns[-2], columns[-1]
+            counts = stops - starts
+            home = np.repeat(np.arange(len(starts)), counts)
+            yield Picked(why.value, np.arange(len(home)) + (starts - np.cumsum(counts) + counts)[home])
+        elif why is not None:
+            yield Picked(why[0].value, why[1].value)
 
 
 def part_range(where: OffsetRange | None) -> Numbers:
