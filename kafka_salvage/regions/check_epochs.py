@@ -60,8 +60,10 @@ def outlying_epochs(epochs: I32, first: I64, known: EpochsAround, doubted: Bool)
     confirmed = (epochs >= -1) & _confirmed(epochs, first, known.lines)
     if 2 * int(confirmed.sum()) <= len(epochs):
         rows = np.flatnonzero(legal)
-        good = rows[_longest_rise(epochs[rows].tolist())]
-        return np.setdiff1d(np.arange(len(epochs)), np.union1d(good, np.flatnonzero(confirmed)))
+        good = rows[_longest_rise(epochs[rows])]
+        outside = ~confirmed
+        outside[good] = False
+        return np.flatnonzero(outside)
     wrong = np.flatnonzero(~confirmed)
     good = np.flatnonzero(confirmed)
     place = np.searchsorted(good, wrong)
@@ -89,26 +91,30 @@ def _confirmed(epochs: I32, first: I64, lines: Sequence[tuple[int, int]]) -> Boo
     return np.asarray((at >= 0) & (named[np.maximum(at, 0)] == epochs))
 
 
-def _longest_rise(values: list[int]) -> I64:
-    """Places of the longest subsequence that never falls."""
+def _longest_rise(values: I32) -> I64:
+    """Places of the longest subsequence that never falls.
+
+    As ever, the lowest ends of subsequences of each length are kept; those of a run of equal values are written at once.
+    """
+    if not len(values):
+        return np.empty(0, np.int64)
+    heads = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
+    sizes = np.diff(np.append(heads, len(values)))
     tops: list[int] = []
     ends: list[int] = []
-    came = [-1] * len(values)
-    for at, value in enumerate(values):
+    came = []
+    for value, head, size in zip(values[heads].tolist(), heads.tolist(), sizes.tolist(), strict=True):
         place = bisect_right(tops, value)
-        came[at] = ends[place - 1] if place else -1
-        if place == len(tops):
-            tops.append(value)
-            ends.append(at)
-        else:
-            tops[place] = value
-            ends[place] = at
-    chain = []
-    node = ends[-1] if ends else -1
+        came.append(ends[place - 1] if place else -1)
+        tops[place : place + size] = [value] * size
+        ends[place : place + size] = range(head, head + size)
+    pieces = []
+    node = ends[-1]
     while node >= 0:
-        chain.append(node)
-        node = came[node]
-    return np.array(chain[::-1], np.int64)
+        run = int(np.searchsorted(heads, node, side="right")) - 1
+        pieces.append(np.arange(heads[run], node + 1, dtype=np.int64))
+        node = came[run]
+    return np.concatenate(pieces[::-1])
 
 
 def epochs_around(files: Sequence[tuple[I32, I64]]) -> dict[int, tuple[int, int | None]]:

@@ -22,6 +22,35 @@ _EPOCH_AT = 12
 _COMPARE = 1 << 20
 
 
+class Standing:
+    """What rows that are believed take up, which others are held against one by one.
+
+    Args:
+        table: all rows.
+        on: those, in file order; mostly their offsets ascend.
+    """
+
+    def __init__(self, table: BatchTable, on: I64) -> None:
+        self.on = on
+        self._first, self._last = table.base_offset[on], table.last_offset[on]
+        self.top = int(self._last.max()) + 1 if len(on) else 0
+        self.stop = int((table.position[on] + table.size[on]).max()) if len(on) else 0
+        ascend = np.all(self._first[1:] > self._last[:-1]) and np.all(self._last >= self._first)
+        self._ascend = bool(ascend)
+
+    def has(self, row: int) -> bool:
+        """Whether a row is one of them."""
+        at = int(np.searchsorted(self.on, row))
+        return at < len(self.on) and int(self.on[at]) == row
+
+    def takes(self, first: int, last: int) -> bool:
+        """Whether one of them has an offset in ``[first, last]``."""
+        if not self._ascend:
+            return bool(((self._first <= last) & (self._last >= first)).any())
+        at = int(np.searchsorted(self._last, first))
+        return at < len(self.on) and int(self._first[at]) <= last
+
+
 class Mender:
     """Repairs rows of one file.
 
@@ -40,6 +69,7 @@ class Mender:
         self._high = high
         self._data_stop = data_stop
         self._first_bytes: dict[int, bytes] = {}
+        self._standing: Standing | None = None
 
     def prove_wrappers(self) -> None:
         """Wrappers whose own records prove the offset: all of magic 0; of magic 1 those with 0, which means "as inside"."""
@@ -63,7 +93,7 @@ class Mender:
         off = np.flatnonzero(~chain)
         unsure = 0
         judged = self._judged
-        copies = Copies(judged.table, chain, judged.table.crc[off], source)
+        copies = Copies(judged.table, chain, judged.table.crc[off], judged.table.offset[off], source)
         copied = np.array([copies.has(judged.table, row) for row in off.tolist()], np.bool_)
         judged.verdict[off[copied]] = DUPLICATE
         on = np.flatnonzero(chain)
@@ -97,9 +127,9 @@ class Mender:
         table = self._judged.table
         before, _ = self._neighbours(group[0], on)
         _, behind = self._neighbours(group[-1], on)
-        start, stop = int(table.position[group[0]]), int(table.stop[group[-1]])
+        start, stop = int(table.position[group[0]]), self._stop(group[-1])
         if before is not None:
-            low = int(table.last_offset[before]) + 1 if int(table.stop[before]) == start else None
+            low = int(table.last_offset[before]) + 1 if self._stop(before) == start else None
         else:
             low = self._low if start == 0 else None
         if behind is not None:
@@ -107,9 +137,21 @@ class Mender:
         else:
             high = self._high if stop >= self._data_stop else None
         inner = np.array(group)
-        if low is None or high is None or not bool(np.all(table.stop[inner[:-1]] == table.position[inner[1:]])):
+        if low is None or high is None:
             return None
-        return low, high
+        together = table.position[inner[:-1]] + table.size[inner[:-1]] == table.position[inner[1:]]
+        return (low, high) if together.all() else None
+
+    def _stop(self, row: int) -> int:
+        """Position behind a row, without those of all others."""
+        table = self._judged.table
+        return int(table.position[row]) + int(table.size[row])
+
+    def _among(self, on: I64) -> Standing:
+        """What is known of the rows that the others are held against, asked once for all of them."""
+        if self._standing is None or self._standing.on is not on:
+            self._standing = Standing(self._judged.table, on)
+        return self._standing
 
     def _only_place(self, group: list[int], on: I64) -> int | None:
         """First offset of the one place that the neighbours leave a group; None when they leave another, or it has one."""
@@ -134,11 +176,13 @@ class Mender:
         if bool((table.is_wrapper[group] & (table.magic[group] == 0)).any()):
             return True
         free = self._elsewhere(group, on)
-        return free is not None and len(on) > 0 and free.stop <= int(table.last_offset[on].max())
+        return free is not None and len(on) > 0 and free.stop < self._among(on).top
 
     def _move(self, row: int, last: int, witness: str) -> None:
         """Gives a row another place by its last offset."""
         table = self._judged.table
+        if self._standing is not None and self._standing.has(row):
+            self._standing = None
         table.base_offset[row] = last - self._span(row) + 1
         table.last_offset[row] = last
         self._put(row, int(table.base_offset[row]) if int(table.magic[row]) >= 2 else last, witness)
@@ -164,7 +208,7 @@ class Mender:
             self._place.finding(
                 "offset-repaired",
                 start,
-                int(table.stop[row]),
+                self._stop(row),
                 f"offset {old} does not fit; {offset} is proved by {witness}",
                 OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
                 before=before.hex(),
@@ -199,20 +243,19 @@ class Mender:
         )
         message = f"{what} not fit between {low} and {high if high is not None else 'the end'}"
         detail = {"first_offset": first, "last_offset": last, "batches": len(group)}
-        start, stop = int(table.position[group[0]]), int(table.stop[group[-1]])
+        start, stop = int(table.position[group[0]]), self._stop(group[-1])
         judged.findings.append(self._place.finding(code, start, stop, message, hole, **detail))
 
     def _elsewhere(self, group: list[int], on: I64) -> OffsetRange | None:
         """The offsets that the rows have themselves, where their neighbours leave none: free, and inside the log or next."""
         table = self._judged.table
         first, last = int(table.base_offset[group].min()), int(table.last_offset[group].max())
-        top = int(table.last_offset[on].max()) + 1 if len(on) else self._low
-        taken = (table.base_offset[on] <= last) & (table.last_offset[on] >= first)
+        among = self._among(on)
+        top = among.top if len(on) else self._low
         if top is not None and self._high is None:
-            ahead = int(table.stop[on].max()) if len(on) else 0
-            top += max(0, int(table.position[group[0]]) - ahead)  # a record takes a byte at least
+            top += max(0, int(table.position[group[0]]) - among.stop)  # a record takes a byte at least
         inside = last < self._high if self._high is not None else top is None or first <= top
-        free = inside and (self._low or 0) <= first <= last and not taken.any()
+        free = inside and (self._low or 0) <= first <= last and not among.takes(first, last)
         return OffsetRange(first, last + 1) if free else None
 
     def doubt(self, group: list[int]) -> None:
@@ -232,11 +275,12 @@ class Mender:
         judged, table = self._judged, self._judged.table
         rows = np.flatnonzero(judged.placed & (table.magic >= 2))
         epochs, first = table.leader_epoch[rows], table.base_offset[rows]
-        wrong = outlying_epochs(epochs, first, known, np.isin(rows, doubted))
+        doubtful = np.isin(rows, doubted) if len(doubted) else np.zeros(len(rows), np.bool_)
+        wrong = outlying_epochs(epochs, first, known, doubtful)
         if not len(wrong):
             return
         judged.table = table.replace(leader_epoch=table.leader_epoch.copy())
-        good = np.setdiff1d(np.arange(len(rows)), wrong)
+        good = np.delete(np.arange(len(rows)), wrong)
         for at in wrong.tolist():
             place = int(np.searchsorted(good, at))
             low = int(epochs[good[place - 1]]) if place else known.low
@@ -257,7 +301,7 @@ class Mender:
             self._place.finding(
                 "epoch-repaired",
                 start,
-                int(table.stop[row]),
+                self._stop(row),
                 f"leader epoch {old} does not fit between its neighbours'; {epoch} was put there",
                 OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
                 before=before.hex(),
@@ -284,11 +328,13 @@ class Copies:
         table: all batches.
         among: those that count as the original.
         wanted: CRCs that will be asked for.
+        offsets: first eight bytes that will be asked for.
         source: the file.
     """
 
-    def __init__(self, table: BatchTable, among: Bool, wanted: U32, source: Source) -> None:
-        rows = np.flatnonzero(among & np.isin(table.crc, wanted))
+    def __init__(self, table: BatchTable, among: Bool, wanted: U32, offsets: I64, source: Source) -> None:
+        rows = np.flatnonzero(among & np.isin(table.offset, offsets))
+        rows = rows[np.isin(table.crc[rows], wanted)]
         keys = zip(table.offset[rows].tolist(), table.crc[rows].tolist(), table.size[rows].tolist(), strict=True)
         self._places: dict[tuple[int, int, int], int] = {}
         for key, position in zip(keys, table.position[rows].tolist(), strict=True):

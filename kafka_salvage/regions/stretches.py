@@ -171,6 +171,8 @@ def with_counts(survey: SegmentSurvey, starts: I64, counts: I64) -> SegmentSurve
         starts: position of each row.
         counts: batches that it stands for.
     """
+    if bool((counts == 1).all()):
+        return survey
     before = np.concatenate([[0], np.cumsum(counts)])
 
     def batches(start: I64, stop: I64) -> I64:

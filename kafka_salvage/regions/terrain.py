@@ -337,7 +337,8 @@ def sort_doubts(doubts: Sequence[Doubt], judged: Judged, source: Source) -> list
     if not doubts:
         return parted
     wanted = np.concatenate([doubt.batches.crc for doubt in doubts])
-    originals = Copies(judged.table, judged.placed, wanted, source)
+    offsets = np.concatenate([doubt.batches.offset for doubt in doubts])
+    originals = Copies(judged.table, judged.placed, wanted, offsets, source)
     for doubt in doubts:
         rows = doubt.batches
         copies = np.array([originals.has(rows, at) for at in range(len(rows))], np.bool_)
