@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import volume
+from tests.support.leftovers import discard, named, sweep
 from tests.support.long_run import NOBODY, Line, Told, go
 from tests.support.promise import PROMISE
 
@@ -71,13 +72,12 @@ class Scene:
 @contextmanager
 def staged(partitions: int, segments: int, size: int, every: float) -> Iterator[Scene]:
     """A scene in a folder that a plain user may look into."""
-    folder = Path(tempfile.mkdtemp(prefix="kafka-salvage-long-"))
+    sweep("long")
+    folder = Path(tempfile.mkdtemp(prefix=named("long")))
     try:
         yield Scene(folder, partitions, segments, size, every)
     finally:
-        for path in (folder, *(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())):
-            path.chmod(0o755)
-        shutil.rmtree(folder)
+        discard(folder)
 
 
 def killed_twice(scene: Scene, words: Sequence[str], name: str) -> list[Told]:
