@@ -36,6 +36,7 @@ from kafka_salvage.plan.epochs import (
 from kafka_salvage.plan.incarnations import names_of
 from kafka_salvage.plan.strands import Spans, Strand, clipped, minus, spans_of, union
 from kafka_salvage.plan.timeline import UNBOUNDED
+from kafka_salvage.vector.distinct import distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _preferred(court: _Court, at: int) -> bool:
 
 def _last_epoch(court: _Court, at: int) -> int:
     strand = court.strands[at]
-    seen = [int(epoch) for epoch in np.unique(strand.epoch) if int(epoch) in court.supported]
+    seen = [int(epoch) for epoch in distinct(strand.epoch) if int(epoch) in court.supported]
     return max([*seen, *(epoch for epoch, _ in court.lines[at])], default=-1)
 
 

@@ -25,6 +25,7 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.shapes import together
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.replica import State
+from kafka_salvage.vector.distinct import distinct
 
 _GIVEN = (Status.RECOVERED, Status.REPAIRED)
 _ORDER = (
@@ -160,7 +161,7 @@ def _hole(overlay: Overlay, low: int, high: int) -> Iterator[OffsetSpan]:
         named = each.raw[max(bisect_right(each.starts, low) - 1, 0) : bisect_right(each.starts, high)]
         edges += [np.array([(s.offsets.start, s.offsets.stop) for s in named], np.int64).ravel()]
         edges += [*clipped(each.covered, low, high), *clipped(each.between, low, high), np.array([each.cut], np.int64)]
-    cuts = np.unique(np.concatenate(edges))
+    cuts = distinct(*edges)
     cuts = cuts[(cuts >= low) & (cuts <= high)]
     doubted = inside(cuts, overlay.ambiguous).tolist()
     covered = [inside(cuts, each.covered).tolist() for each in overlay.testimonies]

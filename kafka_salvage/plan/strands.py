@@ -18,6 +18,7 @@ from kafka_salvage.plan.timeline import Piece, Timeline, by_segment
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
+from kafka_salvage.vector.distinct import distinct
 
 Spans = tuple[I64, I64]
 """Starts and stops of disjoint half-open ranges of offsets, ascending."""
@@ -144,7 +145,7 @@ def minus(spans: Spans, taken: Spans) -> Spans:
     """What of ``spans`` lies in none of ``taken``."""
     if not len(spans[0]) or not len(taken[0]):
         return spans
-    edges = np.unique(np.concatenate([*spans, *taken]))
+    edges = distinct(*spans, *taken)
     low, high = edges[:-1], edges[1:]
     keep = inside(low, spans) & ~inside(low, taken)
     return joined(low[keep], high[keep])
@@ -154,7 +155,7 @@ def both(spans: Spans, other: Spans) -> Spans:
     """What lies in both."""
     if not len(spans[0]) or not len(other[0]):
         return EMPTY
-    edges = np.unique(np.concatenate([*spans, *other]))
+    edges = distinct(*spans, *other)
     low, high = edges[:-1], edges[1:]
     keep = inside(low, spans) & inside(low, other)
     return joined(low[keep], high[keep])

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ _UNIMPORTANT = frozenset({"jobs"})
 @functools.cache
 def program() -> str:
     """Digest of what judges: the sources of this package's lower rooms, and the codecs that are installed."""
+    from importlib import metadata  # takes longer than a check of a small directory
+
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parents[1]
     for room in _ROOMS:

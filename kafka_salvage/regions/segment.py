@@ -40,6 +40,7 @@ from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
+from kafka_salvage.vector.distinct import distinct
 
 ZEROS = 16
 """Zeros right before a batch that make its own leading zeros doubtful."""
@@ -120,7 +121,9 @@ def survey_source(
         if not survey.patches:
             return stretches.with_counts(survey, seen.table.position, seen.counts)
         ground.use_index(*named)
-    haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
+    haul = seen.hauled(ground)
+    if haul is None:
+        haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
     rows = _unfolded(ground, haul, options)
     for turn in range(unfolding.ROUNDS + 1):
         judged = Judged.of(rows.copy(), rows.counts)
@@ -223,7 +226,7 @@ class _Judge:
         over = self._haul.over
         over.confirm_sums()
         condemned = over.condemned[: None if self._options.deep else FIRST_BY_CRCMOD]
-        for start in over.start[np.union1d(condemned, over.unwitnessed)].tolist():
+        for start in over.start[distinct(condemned, over.unwitnessed)].tolist():
             head = self._ground.head(start)
             if head is not None:
                 witness.condemns(head)

@@ -22,6 +22,7 @@ from kafka_salvage.regions.runs import (
 )
 from kafka_salvage.scan.batches import DELETE_HORIZON, I8, I64, BatchTable
 from kafka_salvage.scan.walk import Stop, StopReason, walk
+from kafka_salvage.vector.distinct import distinct
 
 _NEVER = np.iinfo(np.int64).max
 _KAFKA_SMALLEST = 18
@@ -128,7 +129,7 @@ def make_facts(judged: Judged, ground: Ground, first_stop: Stop | None, backward
     stop = _kafka_stop(ground, first_stop)
     gaps = gap_rows(table, placed)
     listed = [_gap(table, placed, int(row)) for row in gaps[:_MOST_GAPS].tolist()]
-    magics = np.unique(believed.magic).tolist()
+    magics = distinct(believed.magic).tolist()
     return SegmentFacts(
         kafka_stop=stop[0],
         kafka_stop_reason=stop[1],

@@ -243,7 +243,7 @@ def make_headed(polynomial: Polynomial) -> Callable[[object, int, int], int]:
     What there is of the last 64 bytes is loaded right-aligned under a mask, and all before is moved by as much.
     """
     low, high = polynomial.fold(512)
-    moves = embedded(b"".join(struct.pack("=2q", *polynomial.fold(8 * size)) for size in range(64)))
+    moves = embedded(lambda: b"".join(struct.pack("=2q", *polynomial.fold(8 * size)) for size in range(64)))
     reduce_wide = make_reduce_wide(polynomial)
 
     @inner
