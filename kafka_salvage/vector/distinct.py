@@ -14,4 +14,5 @@ import numpy.typing as npt
 def distinct(*parts: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """All different values of some arrays, ascending."""
     ordered = np.sort(np.concatenate(parts), axis=None)
-    return ordered[np.append(np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1])]
+    kept: npt.NDArray[Any] = ordered[np.append(np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1])]
+    return kept
