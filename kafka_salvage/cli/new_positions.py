@@ -56,7 +56,8 @@ def commit_lines(found: GroupCommit) -> Iterator[str]:
     """The text of what committing would do, or did."""
     wanted, done = found.wanted, sum(1 for line in found.lines if line.done)
     if found.executed:
-        yield f"Committed: {plural(done, 'position')} of {plural(len({x.position.group for x in found.lines}), 'group')}."
+        before = f"; {number(done - found.committed)} stood there already" if done > found.committed else ""
+        yield f"Committed: {plural(found.committed, 'position')}{before}."
     else:
         yield f"Would commit {plural(len(wanted), 'position')}; {number(done)} stand there already."
     for name, group in groupby(found.lines, lambda line: line.position.group):

@@ -130,6 +130,12 @@ def _survey(made: Survey, address: str) -> Iterator[str]:
     yield f"Cluster {safe(address)}{safe(cluster)}: {plural(made.found.brokers, 'broker')}."
     if made.creates:
         yield f"Would be made: {safe(', '.join(made.creates[:_ROWS]))}{' …' if len(made.creates) > _ROWS else ''}."
+    if made.begun:
+        one = made.begun == 1
+        yield (
+            f"{plural(made.begun, 'partition')} there {'holds records that begin' if one else 'hold records that begin'} like "
+            "what is to be sent: they are compared, and the rest is sent."
+        )
     words = {"problem": "STOPS IT", "harm": "STOPS IT unless --force", "warning": "Warning"}
     for check in made.checks:
         topic = f"{check.topic}: " if check.topic else ""

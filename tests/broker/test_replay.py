@@ -258,6 +258,48 @@ def test_a_dry_run_reads_the_settings_of_a_topic_that_is_there(
     assert (again.receipt.found, again.receipt.sent) == (200, 0)  # recognised although every timestamp was overwritten
 
 
+def test_a_target_is_looked_into_before_anything_is_sent(
+    broker: Cluster, dead: tuple[Path, dict[tuple[str, int], list[Rec]]], tmp_path: Path
+) -> None:
+    root, wanted = dead
+    names = {"orders": "orders.held", "payments": "payments.held"}
+    broker.create_all({"orders.held": 2, "payments.held": 1})
+    records = wanted["payments", 0]
+    sent = [
+        {"key": r.key, "value": r.value, "timestamp": r.timestamp, "headers": [(k.decode(), v) for k, v in r.headers]}
+        for r in records
+    ]
+    broker.produce("payments.held", 0, [*sent[:3], {"value": b"theirs"}])
+    flags: dict[str, Any] = {
+        "bootstrap_server": broker.address, "topic": ["orders", "payments"], "topic_map": names, "state": tmp_path / "s",
+    }  # fmt: skip
+    looked = kafka_salvage.replay(root, dry_run=True, **flags)
+    assert looked.survey is not None
+    (check,) = looked.survey.checks
+    assert (check.severity, check.topic, looked.exit_code) == (Severity.PROBLEM, "payments.held", 5)
+    assert "payments.held-0 is not empty" in check.message
+    assert "offset 3" in check.message
+    with pytest.raises(DestinationError, match=r"payments\.held-0 is not empty"):
+        kafka_salvage.replay(root, execute=True, **flags)
+    assert consumed(broker, "orders.held", 1) == []
+    allowed = kafka_salvage.replay(root, dry_run=True, append=True, **flags)
+    assert allowed.survey is not None
+    assert allowed.survey.checks == ()
+
+
+def test_a_part_that_is_there_is_no_obstacle(
+    broker: Cluster, dead: tuple[Path, dict[tuple[str, int], list[Rec]]], tmp_path: Path
+) -> None:
+    replayed(broker, dead[0], tmp_path / "s", ".part", ["orders"])
+    for home, begun in (("s", 0), ("t", 1)):  # with the journal, and without
+        made = kafka_salvage.replay(
+            dead[0], bootstrap_server=broker.address, topic="orders", topic_map={"orders": "orders.part"}, dry_run=True,
+            state=tmp_path / home,
+        )  # fmt: skip
+        assert made.survey is not None
+        assert (made.survey.checks, made.survey.begun, made.exit_code) == ((), begun, 3)
+
+
 def test_a_partition_ends_where_nothing_is_decided(broker: Cluster) -> None:
     broker.create("undecided", 1)
     broker.produce("undecided", 0, [{"value": b"1"}, {"value": b"2"}])

@@ -222,10 +222,12 @@ class _TopicChecks:
     def _deletion(self) -> Iterator[Check]:
         policy = self._get("cleanup.policy") or "delete"
         if "compact" in policy:
+            keyless = sum(p.keyless for p in self._partitions)
             yield self._check(
-                Severity.WARNING,
-                f"cleanup.policy is {policy}: the cluster will keep the latest record of each key only, and refuses records "
-                "without a key",
+                Severity.PROBLEM if keyless else Severity.WARNING,
+                f"cleanup.policy is {policy}: the cluster would refuse {keyless:,} record{'' if keyless == 1 else 's'} without a key"
+                if keyless
+                else f"cleanup.policy is {policy}: the cluster will keep the latest record of each key only",
                 self._alter("cleanup.policy=delete"),
             )
         if "delete" not in policy:

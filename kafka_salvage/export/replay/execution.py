@@ -14,9 +14,9 @@ from kafka_salvage.errors import DestinationError, MissingExtraError
 from kafka_salvage.export.replay.checks import Check, Severity, checks_of
 from kafka_salvage.export.replay.choices import ReplayChoices
 from kafka_salvage.export.replay.course import Course, CourseOptions, Outcome
-from kafka_salvage.export.replay.journal import Journal
+from kafka_salvage.export.replay.journal import Journal, places_in
 from kafka_salvage.export.replay.map_file import write_map
-from kafka_salvage.export.replay.matching import Tolerance
+from kafka_salvage.export.replay.occupied import occupied, tolerance_of
 from kafka_salvage.export.replay.offset_map import OffsetMap, OffsetMapBuilder
 from kafka_salvage.export.replay.partition_log import PartitionLog
 from kafka_salvage.export.replay.plan import PartitionReplay, ReplayPlan
@@ -44,11 +44,13 @@ class Survey:
         found: what the cluster has.
         checks: what stands against the plan.
         creates: topics that would be made.
+        begun: partitions that hold a part of the records already.
     """
 
     found: Description
     checks: tuple[Check, ...]
     creates: tuple[str, ...]
+    begun: int = 0
 
     @property
     def problems(self) -> tuple[Check, ...]:
@@ -66,6 +68,7 @@ class Survey:
             "cluster_id": self.found.cluster_id,
             "brokers": self.found.brokers,
             "creates": list(self.creates),
+            "begun": self.begun,
             "checks": [check.to_dict() for check in self.checks],
         }
 
@@ -117,16 +120,25 @@ class ReplayReceipt:
         }
 
 
-def survey(plan: ReplayPlan, target: Target) -> Survey:
+def survey(plan: ReplayPlan, supply: Supply, target: Target, state: Path) -> Survey:
     """Holds a plan against a cluster; writes nothing.
+
+    Args:
+        plan: what would be sent.
+        supply: where it comes from.
+        target: the cluster.
+        state: directory of the journal, where there is one.
 
     Raises:
         DestinationError: the cluster cannot be reached, or refuses.
+        SourceError: the records cannot be read.
     """
+    now = int(time.time() * 1000)
     found = target.describe([t.new_topic for t in plan.topics])
-    checks = checks_of(plan, found, target.address, int(time.time() * 1000))
+    held = occupied(plan, supply, found, target.settings, places_in(state), now)
+    checks = (*checks_of(plan, found, target.address, now), *held.checks)
     creates = [t.new_topic for t in plan.topics if t.new_topic not in found.topics]
-    return Survey(found, checks, tuple(creates) if plan.choices.create_topics else ())
+    return Survey(found, checks, tuple(creates) if plan.choices.create_topics else (), held.begun)
 
 
 def refuse(made: Survey, choices: ReplayChoices, address: str) -> None:
@@ -175,7 +187,8 @@ class Execution:
     """
 
     def __init__(self, plan: ReplayPlan, supply: Supply, target: Target, state: Path, progress: Progress) -> None:
-        self._plan, self._target, self._state, self._progress = plan, target, state, progress
+        self._plan, self._supply, self._target = plan, supply, target
+        self._state, self._progress = state, progress
         self._choices = plan.choices
         self._lines = {(new_topic_of(line, self._choices), line.partition): line for line in supply.lines}
         self._stop = threading.Event()
@@ -189,7 +202,7 @@ class Execution:
             RequestError: the journal is of another replay, or in use.
             SourceError: the records cannot be read.
         """
-        made = survey(self._plan, self._target)
+        made = survey(self._plan, self._supply, self._target, self._state)
         refuse(made, self._choices, self._target.address)
         head = {"replay_id": self._plan.replay_id, "cluster_id": made.found.cluster_id, "now": int(time.time() * 1000)}
         journal = Journal(self._state, head)
@@ -241,10 +254,7 @@ class Execution:
             chunk_bytes=self._choices.chunk_bytes,
             step_bytes=1 << 62 if self._choices.rate is None else max(1, int(self._choices.rate / self._choices.jobs)),
             append=self._choices.append,
-            tolerance=Tolerance(
-                timestamps=(configs or {}).get("message.timestamp.type") == "LogAppendTime",
-                stamp=now if self._choices.missing_timestamp == "now" else None,
-            ),
+            tolerance=tolerance_of(configs, self._choices, now),
             pace=self._pace,
             stopped=self._stop.is_set,
             told=lambda size, records: self._told(size, records, place),

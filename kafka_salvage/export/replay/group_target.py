@@ -65,6 +65,7 @@ class GroupCommit:
         lines: those with a place, sorted.
         active: group -> its state, of groups with members; nothing of them is committed.
         executed: whether it was done.
+        committed: positions that were committed now.
         forced: positions that differ are committed too.
         notes: of the client's settings.
     """
@@ -75,6 +76,7 @@ class GroupCommit:
     executed: bool = False
     forced: bool = False
     notes: tuple[str, ...] = ()
+    committed: int = 0
 
     @property
     def wanted(self) -> tuple[GroupLine, ...]:
@@ -100,6 +102,7 @@ class GroupCommit:
         return {
             "schema": "kafka-salvage.group-commit/1",
             "executed": self.executed,
+            "committed": self.committed,
             "active": dict(sorted(self.active.items())),
             "positions": [line.to_dict() for line in self.lines],
             "without_place": [p.to_dict() for p in self.positions.positions if p.new_offset is None],
@@ -205,7 +208,8 @@ class GroupTarget(Target):
         lines = tuple(
             GroupLine(line.position, line.position.new_offset) if line in shown.wanted else line for line in shown.lines
         )
-        return GroupCommit(shown.positions, lines, {}, executed=True, forced=shown.forced, notes=shown.notes)
+        done = len(shown.wanted)
+        return GroupCommit(shown.positions, lines, {}, True, shown.forced, shown.notes, committed=done)
 
     def _commit(self, group: str, positions: Iterable[NewPosition]) -> None:
         from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition

@@ -188,3 +188,18 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def places_in(directory: Path) -> frozenset[Place]:
+    """Partitions of the target that a journal tells something of; none where there is no journal that can be read."""
+    found: set[Place] = set()
+    try:
+        with (directory / NAME).open("rb") as lines:
+            if json.loads(next(lines, b"")).get("schema") != SCHEMA:
+                return frozenset()
+            for line in lines:
+                told = json.loads(line)
+                found.add((str(told["topic"]), int(told["partition"])))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # what it holds is judged by `Journal`, when records are sent
+    return frozenset(found)

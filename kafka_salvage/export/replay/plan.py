@@ -28,6 +28,7 @@ class PartitionReplay:
         gaps: status -> offsets that no copy gives (lost, missing, ambiguous, …).
         end: the old log's end offset, as far as it is known.
         fingerprint: SHA-256 over offsets, timestamps and sizes; tells one replay from another.
+        keyless: records whose key is null.
     """
 
     topic: str
@@ -47,6 +48,7 @@ class PartitionReplay:
     gaps: Mapping[str, int]
     end: int
     fingerprint: str
+    keyless: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -55,7 +55,7 @@ class _Measure:
     """Counts of one line."""
 
     def __init__(self) -> None:
-        self.records = self.size = self.timeless = self.at_epoch = self.largest = 0
+        self.records = self.size = self.timeless = self.at_epoch = self.largest = self.keyless = 0
         self.first: int | None = None
         self.last: int | None = None
         self.earliest: int | None = None
@@ -76,6 +76,7 @@ class _Measure:
         )
         self.first = int(table.offset[0]) if self.first is None else self.first
         self.last = int(table.offset[-1])
+        self.keyless += int((table.key_size < 0).sum())
         lacking = timeless(table)
         self.timeless += int(lacking.sum())
         self.at_epoch += int(at_epoch(table).sum())
@@ -121,6 +122,7 @@ def _measured(supply: Supply, line: SupplyLine, choices: ReplayChoices, progress
         gaps=supply.gaps(line),
         end=max(supply.end(line), -1 if made.last is None else made.last + 1, 0),
         fingerprint=made.fingerprint,
+        keyless=made.keyless,
     )
 
 

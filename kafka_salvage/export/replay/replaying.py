@@ -128,9 +128,9 @@ def replay(
     plan = plan_replay(supply, choices, jobs=jobs, progress=progress)
     if target is None:
         return Replay(plan, notes=settings.notes)
-    if not execute:
-        return Replay(plan, survey(plan, target), notes=settings.notes)
     home = Path(f"replay-{plan.replay_id}" if state is None else state)
+    if not execute:
+        return Replay(plan, survey(plan, supply, target, home), notes=settings.notes)
     _refuse_places(listed, [home])
     receipt = Execution(plan, supply, target, home, progress).run()
     return Replay(plan, None, receipt, settings.notes)

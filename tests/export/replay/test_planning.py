@@ -297,6 +297,16 @@ def test_settings_that_would_harm_are_named(topic: dict[str, str], severity: Sev
             )
 
 
+def test_records_without_a_key_stop_a_replay_into_a_compacted_topic() -> None:
+    found = found_with({"cleanup.policy": "compact,delete"})
+    (check,) = checks_of(plan_of(keyless=3), found, "host:1", NOW)
+    assert check.severity is Severity.PROBLEM
+    assert "would refuse 3 records without a key" in check.message
+    (warning,) = checks_of(plan_of(), found, "host:1", NOW)
+    assert warning.severity is Severity.WARNING
+    assert "refuse" not in warning.message
+
+
 _BROKER = {"max.message.bytes": "message.max.bytes"}
 
 
