@@ -53,6 +53,15 @@ class Stretches:
         damages = [Damage(self.stop.position, size, self.stop)] if self.stop.position < size else []
         return Haul(damages=damages, first_stop=self.stop)
 
+    def hauled(self, ground: Ground) -> Haul | None:
+        """The same with its rows, where the walk came to the end of the data and folded nothing; else None."""
+        end = self.stop.position
+        if (end < ground.size and end < ground.data_stop) or ground.source.unreadable or (self.counts != 1).any():
+            return None
+        haul = self.haul(ground.size)
+        haul.rows.add(self.table)
+        return haul
+
 
 def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
     """Walks from the beginning of the file to the first stop, parts of it by threads that are idle.
