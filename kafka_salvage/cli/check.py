@@ -66,7 +66,7 @@ def command(
     aside.keep_off(paths)
     from kafka_salvage import api
     from kafka_salvage.cli import html_page, render
-    from kafka_salvage.integrity.document import dumps
+    from kafka_salvage.integrity.document import text_of
     from kafka_salvage.integrity.mapfile import write_maps
     from kafka_salvage.integrity.placing import write_text
 
@@ -85,9 +85,9 @@ def command(
         if html_file is not None:
             afterwards.callback(html_page.write, Path(html_file), report, request)
         if json_file not in (None, "-"):
-            afterwards.callback(write_text, Path(str(json_file)), dumps(report.to_dict()))
+            afterwards.callback(write_text, Path(str(json_file)), text_of(report.document))
         if json_file == "-":
-            sys.stdout.buffer.write(dumps(report.to_dict()).encode())
+            sys.stdout.buffer.writelines(piece.encode() for piece in text_of(report.document))
         else:
             render.report(report, request)
     if verbose:

@@ -96,7 +96,7 @@ def write(path: Path, account: IntegrityReport, request: Request, receipt: Recei
     Raises:
         DestinationError: it could not be written.
     """
-    bounds, document = Bounds(), account.to_dict()
+    bounds, document = Bounds(), account.document
     if receipt is not None:
         following_line = following.after_salvage(Path(receipt.out))
     else:
@@ -225,7 +225,7 @@ def _given(account: IntegrityReport) -> dict[tuple[int, str, str], list[tuple[in
     """Ranges of offsets on the line of each partition, by the copy that they come from."""
     found: dict[tuple[int, str, str], list[tuple[int, int]]] = {}
     copies = {
-        (survey.replica.source, survey.replica.path): account.to_dict()["partitions"][place]["replicas"][at]
+        (survey.replica.source, survey.replica.path): account.document["partitions"][place]["replicas"][at]
         for place, partition in enumerate(account.plan.partitions)
         for at, survey in enumerate(partition.replicas)
     }

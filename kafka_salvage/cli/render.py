@@ -246,7 +246,7 @@ def report(account: IntegrityReport, request: Request, receipt: Receipt | None =
         request: how it was asked for.
         receipt: of a salvage.
     """
-    page, document = Page(), account.to_dict()
+    page, document = Page(), account.document
     style, sentence = verdict(document, "salvage" if receipt else "check")
     findings = _finding_lines(document, request.verbose, page.width)
     hints = list(hints_of(document, request.internal))

@@ -5,7 +5,7 @@ Runs that lie wholly inside are added up; only where the log start or a filter c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from kafka_salvage.plan.edges import Edges, open_patched
 from kafka_salvage.plan.plan import TRANSACTION_CODES, Step, Transaction, TransactionLabels
 from kafka_salvage.plan.policy import Selection
 from kafka_salvage.plan.transactions import Labels
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
@@ -98,13 +99,13 @@ def count_line(steps: Sequence[Step], labels: TransactionLabels | None, window: 
     counts = Counts()
     by_rows = labels is None or (isinstance(labels, Labels) and not window.timed)
     for group in _by_segment(steps):
-        if by_rows and not window.timed and group[0].verdict in (Verdict.INTACT, Verdict.REPAIRED):
-            stretches = _add_runs(counts, group, window)
+        if by_rows and not window.timed and group.verdict in (Verdict.INTACT, Verdict.REPAIRED):
+            stretches: Iterable[tuple[int, int]] = _add_runs(counts, group, window)
         else:
-            stretches = [(step.start, step.stop) for step in group]
+            stretches = zip(group.starts.tolist(), group.stops.tolist(), strict=True)
         for start, stop in stretches:
-            table, records = inside(group[0].survey, start, stop, window, edges)
-            _add_batches(counts, group[0].verdict, table, records, None if by_rows else labels)
+            table, records = inside(group.survey, start, stop, window, edges)
+            _add_batches(counts, group.verdict, table, records, None if by_rows else labels)
     if labels is None:
         return counts
     if isinstance(labels, Labels) and by_rows:
@@ -115,34 +116,58 @@ def count_line(steps: Sequence[Step], labels: TransactionLabels | None, window: 
     return counts
 
 
-def _by_segment(steps: Iterable[Step]) -> Iterable[list[Step]]:
-    """Steps of one segment and verdict together, by position."""
-    groups: dict[tuple[int, Verdict], list[Step]] = {}
-    for step in steps:
-        groups.setdefault((id(step.survey), step.verdict), []).append(step)
-    return [sorted(group, key=lambda step: step.start) for group in groups.values()]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Steps of one segment and verdict, by position."""
+
+    survey: SegmentSurvey
+    verdict: Verdict
+    starts: I64
+    stops: I64
 
 
-def _add_runs(counts: Counts, group: Sequence[Step], window: Window) -> list[tuple[int, int]]:
+def steps_in(line: Sequence[Step], own: Container[int]) -> Sequence[Step]:
+    """Those steps of a line that lie in some segments, which are told by their ids."""
+    if isinstance(line, Compact) and all(id(shape[0].value) in own for shape in line.all_shapes()):
+        return line
+    return [step for step in line if id(step.survey) in own]
+
+
+def _by_segment(steps: Sequence[Step]) -> Iterator[_Group]:
+    parts: dict[tuple[int, Verdict], list[tuple[SegmentSurvey, I64, I64]]] = {}
+    if isinstance(steps, Compact):
+        for shape, _, columns in steps.tables():
+            survey, verdict = shape[0].value, shape[1]
+            parts.setdefault((id(survey), verdict), []).append((survey, columns[0], columns[1]))
+    else:
+        for step in steps:
+            one = step.survey, np.array([step.start], np.int64), np.array([step.stop], np.int64)
+            parts.setdefault((id(step.survey), step.verdict), []).append(one)
+    for (_, verdict), some in parts.items():
+        starts, stops = (np.concatenate([part[at] for part in some]) for at in (1, 2))
+        order = np.argsort(starts, kind="stable")
+        yield _Group(some[0][0], verdict, starts[order], stops[order])
+
+
+def _add_runs(counts: Counts, group: _Group, window: Window) -> list[tuple[int, int]]:
     """Adds the runs that lie wholly in a step and in the window; returns bytes of those that are cut.
 
     Runs are in file order, and a step covers whole runs but for its ends.
     """
-    runs = group[0].survey.runs
-    starts = np.array([step.start for step in group], np.int64)
-    stops = np.array([step.stop for step in group], np.int64)
+    runs, starts, stops = group.survey.runs, group.starts, group.stops
     in_window = (runs.next_offset > window.low) & (runs.first_offset < window.high)
     home = np.maximum(np.searchsorted(starts, runs.start, side="right") - 1, 0)
     whole = in_window & (runs.start >= starts[home]) & (runs.stop <= stops[home])
     whole &= (runs.first_offset >= window.low) & (runs.next_offset <= window.high)
     sums = (int(np.maximum(column[whole], 0).sum()) for column in (runs.batches, runs.records, runs.control))
-    counts.add(group[0].verdict, *sums)
+    counts.add(group.verdict, *sums)
     stretches: list[tuple[int, int]] = []
     for row in np.flatnonzero(in_window & ~whole).tolist():
         start, stop = int(runs.start[row]), int(runs.stop[row])
         first = int(np.searchsorted(stops, start, side="right"))
         last = int(np.searchsorted(starts, stop, side="left"))
-        stretches += [(max(start, step.start), min(stop, step.stop)) for step in group[first:last]]
+        clipped = np.maximum(start, starts[first:last]).tolist(), np.minimum(stop, stops[first:last]).tolist()
+        stretches += zip(*clipped, strict=True)
     return stretches
 
 

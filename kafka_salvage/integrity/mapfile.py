@@ -6,6 +6,7 @@ that a ddrescue run on the map tries them again); ``/`` readable, but held back;
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,22 +34,23 @@ STATUS = {
 
 def render(survey: SegmentSurvey) -> str:
     """The map of one segment: blocks in order, from 0 to the size, neighbours with one status joined."""
-    blocks: list[tuple[int, int, str]] = []
+    return "".join(_lines(survey))
+
+
+def _lines(survey: SegmentSurvey) -> Iterator[str]:
+    yield "# Mapfile. Created by kafka-salvage\n"
+    yield "# current_pos  current_status  current_pass\n"
+    yield f"0x{survey.regions.size:08X}     +               1\n"
+    yield "#      pos        size  status\n"
+    start, before = 0, ""
     for region in survey.regions:
         status = STATUS[region.verdict]
-        if blocks and blocks[-1][2] == status:
-            start, size, _ = blocks[-1]
-            blocks[-1] = start, size + region.size, status
-        else:
-            blocks.append((region.start, region.size, status))
-    lines = [
-        "# Mapfile. Created by kafka-salvage",
-        "# current_pos  current_status  current_pass",
-        f"0x{survey.regions.size:08X}     +               1",
-        "#      pos        size  status",
-    ]
-    lines += [f"0x{start:08X}  0x{size:08X}  {status}" for start, size, status in blocks]
-    return "\n".join(lines) + "\n"
+        if before and status != before:
+            yield f"0x{start:08X}  0x{region.start - start:08X}  {before}\n"
+            start = region.start
+        before = status
+    if before:
+        yield f"0x{start:08X}  0x{survey.regions.size - start:08X}  {before}\n"
 
 
 def write_maps(report: IntegrityReport, directory: Path) -> list[Path]:
@@ -67,7 +69,7 @@ def write_maps(report: IntegrityReport, directory: Path) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DestinationError(f"{path.parent} cannot be made: {error.strerror}", target=str(path)) from error
-        write_text(path, render(survey))
+        write_text(path, _lines(survey))
     return list(targets)
 
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,30 +43,30 @@ def refuse_output(inventory: Inventory, output: Path) -> None:
             )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str | Iterable[str]) -> None:
     """Writes UTF-8 text under a temporary name, syncs and renames; a device or pipe is written to directly.
 
     Args:
         path: a link is followed; what stands there is replaced.
-        text: the whole content.
+        text: the whole content, or piece by piece.
 
     Raises:
         DestinationError: it could not be written; nothing half-written is left.
     """
-    data = text.encode("utf-8")
+    pieces = (text,) if isinstance(text, str) else text
     partial: Path | None = None
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file() and not target.is_dir():
             with target.open("wb") as stream:
-                stream.write(data)
+                stream.writelines(piece.encode("utf-8") for piece in pieces)
             return
         partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
         _forget_torn(target)
         with partial.open("xb") as stream:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            stream.write(data)
+            stream.writelines(piece.encode("utf-8") for piece in pieces)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(target)

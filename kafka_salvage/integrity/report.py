@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from kafka_salvage.integrity.accounts import Counts, Window, count_line, window_of
+from kafka_salvage.integrity.accounts import Counts, Window, count_line, steps_in, window_of
 from kafka_salvage.integrity.broker import broker_would
 from kafka_salvage.integrity.clusters import absence_hints, clusters_section, topics_section
 from kafka_salvage.integrity.conditions import OUTCOME, conditions_of, exit_code, selected_spans
-from kafka_salvage.integrity.document import SCHEMA
+from kafka_salvage.integrity.document import SCHEMA, entries, whole
 from kafka_salvage.integrity.numbering import Numbering, fact_findings, text
 from kafka_salvage.integrity.sections import (
     above_high_watermark,
@@ -100,11 +100,13 @@ class IntegrityReport:
         return {id(p): standings(p, self._window(p), self._edges) for p in self.plan.partitions}
 
     def to_dict(self) -> dict[str, Any]:
-        """The document of section 5 of the contract."""
-        return self._document
+        """The document of section 5 of the contract, as plain values; of very many damages it is large."""
+        made: dict[str, Any] = whole(self.document)
+        return made
 
     @cached_property
-    def _document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
+        """The same, in which long lists make their entries while they are looked at."""
         counts = {id(p): self._counts(p) for p in self.plan.partitions}
         return {
             "schema": SCHEMA,
@@ -215,7 +217,7 @@ class IntegrityReport:
             "state": str(partition.state),
             "topic": text(partition.topic),
             "partition": partition.partition,
-            "offsets": [span_entry(span, self.numbering) for span in partition.ledger],
+            "offsets": entries(partition.ledger, lambda span: span_entry(span, self.numbering)),
             "records": {
                 "data": counts.data,
                 "control": counts.control,
@@ -235,11 +237,9 @@ class IntegrityReport:
     def _replica(self, partition: PartitionPlan, survey: ReplicaSurvey) -> dict[str, Any]:
         replica = survey.replica
         own = {id(segment) for segment in survey.segments}
-        given = [step for step in partition.line if id(step.survey) in own]
+        given = steps_in(partition.line, own)
         live = [segment for segment in survey.segments if segment.segment.state is replica.state]
-        kept = (
-            max(records, 0) for segment in live for records in (segment.runs.records - segment.runs.control).tolist()
-        )
+        kept = (int((segment.runs.records - segment.runs.control).clip(0).sum()) for segment in live)
         return {
             "source": text(replica.source),
             "log_dir": text(replica.log_dir.id) if replica.log_dir else None,

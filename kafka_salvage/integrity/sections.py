@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import Any
 
+from kafka_salvage.integrity.document import entries
 from kafka_salvage.integrity.numbering import Numbering, text
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include
+from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.replica import Inventory
 
@@ -71,18 +73,19 @@ def segment_entry(segment: SegmentSurvey, numbering: Numbering, home: ReplicaSur
         "topic_id": replica.topic_id,
         "state": str(segment.segment.state),
         "size": segment.regions.size,
-        "regions": [
-            {
-                "start": region.start,
-                "stop": region.stop,
-                "verdict": str(region.verdict),
-                "batches": region.batches,
-                "records": region.records,
-                "offsets": [region.offsets.start, region.offsets.stop] if region.offsets else None,
-                "findings": numbering.ids(region.findings),
-            }
-            for region in segment.regions
-        ],
+        "regions": entries(segment.regions.regions, lambda region: _region_entry(region, numbering)),
+    }
+
+
+def _region_entry(region: Region, numbering: Numbering) -> dict[str, Any]:
+    return {
+        "start": region.start,
+        "stop": region.stop,
+        "verdict": str(region.verdict),
+        "batches": region.batches,
+        "records": region.records,
+        "offsets": [region.offsets.start, region.offsets.stop] if region.offsets else None,
+        "findings": numbering.ids(region.findings),
     }
 
 
@@ -109,8 +112,11 @@ def span_entry(span: OffsetSpan, numbering: Numbering) -> dict[str, Any]:
 def above_high_watermark(partition: PartitionPlan) -> list[int] | None:
     """Recovered offsets at or above the highest high watermark on record: perhaps never acknowledged by all replicas."""
     mark = partition.high_watermark
-    given = [span.offsets.stop for span in partition.ledger if span.status in (Status.RECOVERED, Status.REPAIRED)]
-    return None if mark is None or not given or given[-1] <= mark else [mark, given[-1]]
+    if mark is None or not len(partition.ledger) or partition.ledger[-1].offsets.stop <= mark:
+        return None
+    given = (span.offsets.stop for span in partition.ledger if span.status in (Status.RECOVERED, Status.REPAIRED))
+    last = deque(given, maxlen=1)
+    return [mark, last[0]] if last and last[0] > mark else None
 
 
 def available_of(partition: PartitionPlan) -> list[dict[str, Any]]:

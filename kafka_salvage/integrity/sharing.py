@@ -47,8 +47,11 @@ def standings(partition: PartitionPlan, window: Window, edges: Edges) -> list[St
     Raises:
         SourceError: a file that must be read again cannot be opened any more.
     """
+    if not partition.shares:
+        return []
     spans = [(share.starts, share.stops) for share in partition.shares]
-    whole = union((np.array([s.offsets.start]), np.array([s.offsets.stop])) for s in partition.line)
+    given = np.array([(step.offsets.start, step.offsets.stop) for step in partition.line], np.int64).reshape(-1, 2)
+    whole = union([(given[:, 0], given[:, 1])])
     made = []
     for at, share in enumerate(partition.shares):
         others = union(span for place, span in enumerate(spans) if place != at)
