@@ -17,7 +17,7 @@ import numpy as np
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions import check_offsets, stretches, unfolding
+from kafka_salvage.regions import check_offsets, check_zeros, stretches, unfolding
 from kafka_salvage.regions.check_crc import FIRST_BY_CRCMOD, CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
 from kafka_salvage.regions.check_header import stop_code, stop_sentence
@@ -42,16 +42,10 @@ from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
 from kafka_salvage.vector.distinct import distinct
 
-ZEROS = 16
-"""Zeros right before a batch that make its own leading zeros doubtful."""
 MANY = 1 << 18
 """Rows of a segment that is judged while no other such is: each rule needs some memory for each row."""
 _MANY_AT_ONCE = threading.RLock()
 _MAGIC_AT = 16
-_TOP_BYTES = 8
-_SMALLEST_RECORD = 7
-_DENSER = 8
-"""How many times more offsets per byte than before a damaged stretch may have held."""
 _WITNESS_READS = 4
 
 
@@ -299,11 +293,14 @@ class _Judge:
             contradicted[:] = False
         denied: Bool = contradicted | self._zeroed_hosts()
         over = self._haul.over
-        stops = [damage.stop for damage in self._haul.damages] + over.stop[over.zeros_behind >= ZEROS].tolist()
-        for stop in stops:
-            row = int(np.searchsorted(judged.table.position, stop))
-            if row < len(judged.table) and not agrees[row] and self._zeros_ran_in(row, stop):
-                denied[row] = True
+        stops = np.array(
+            [d.stop for d in self._haul.damages if ground.zeros_before(d.stop) >= check_zeros.ZEROS], np.int64
+        )
+        stops = np.concatenate([stops, over.stop[over.zeros_behind >= check_zeros.ZEROS]])
+        rows = np.searchsorted(judged.table.position, stops)
+        rows, stops = rows[rows < len(judged.table)], stops[rows < len(judged.table)]
+        rows = rows[(judged.table.position[rows] == stops) & ~agrees[rows]]
+        denied[rows[check_zeros.may_have_changed(judged.table, rows, self._base or 0)]] = True
         return denied
 
     def _zeroed_hosts(self) -> Bool:
@@ -316,26 +313,6 @@ class _Judge:
                 starts.append(host.start)
         alone = len(table) == 1 and self._context.compacted is not True and int(table.base_offset[0]) == self._base
         return np.isin(table.position, starts) & ~check_offsets.dense_rows(table) & (not alone)
-
-    def _zeros_ran_in(self, row: int, position: int) -> bool:
-        """Whether zeros that end inside this batch's base offset may have changed it."""
-        table, ground = self._judged.table, self._ground
-        if int(table.position[row]) != position or ground.zeros_before(position) < ZEROS:
-            return False
-        offset = int(table.offset[row])
-        zeros = _TOP_BYTES - (offset.bit_length() + 7) // 8
-        if zeros <= 0:
-            return False
-        touches = row + 1 < len(table) and int(table.stop[row]) == int(table.position[row + 1])
-        if touches:
-            return int(table.last_offset[row]) + 1 != int(table.base_offset[row + 1])
-        # nothing touches it: had zeros changed it, the log would cross this offset inside the damage
-        first = int(table.base_offset[0]) if row else self._base or 0
-        before = int(table.last_offset[row - 1]) + 1 if row else first
-        start = int(table.stop[row - 1]) if row else 0
-        crossed = 1 << 8 * (_TOP_BYTES - zeros)
-        density = (before - first) / start if start else 1 / _SMALLEST_RECORD
-        return offset < before or crossed - before <= _DENSER * density * (position - start)
 
     def _hosts(self) -> None:
         """Findings of hosts that a length or a magic proved."""
