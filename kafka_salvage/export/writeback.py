@@ -15,8 +15,13 @@ from contextlib import suppress
 
 BEGIN = 8 << 20
 """Bytes that are sent at a time; smaller files are left to their `fsync`."""
+BEHIND = 128 << 20
+"""Most bytes of a file that may be on their way: whoever writes faster than the disk waits as he goes, not all at the end. So what
+is told of the rate is that of the disk, and little is left to be done when the last byte is written."""
 ROOM = 64 << 20
 """Bytes of room taken at a time, once a file has grown to half of this."""
+_WAIT = 1
+"""SYNC_FILE_RANGE_WAIT_BEFORE: come back when what was begun has been written."""
 _WRITE = 2
 """SYNC_FILE_RANGE_WRITE: begin to write what is dirty, wait for nothing."""
 _KEEP_SIZE = 1
@@ -46,7 +51,7 @@ class Writeback:
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
-        self._sent = self._room = size
+        self._sent = self._room = self._waited = size
         self._takes_room = True
 
     def grown(self, size: int) -> None:
@@ -55,6 +60,9 @@ class Writeback:
             send = _system("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
             if send is not None:
                 send(self._descriptor, self._sent, size - self._sent, _WRITE)
+                if (done := size - BEHIND - self._waited) >= BEGIN:
+                    send(self._descriptor, self._waited, done, _WAIT)
+                    self._waited += done
             self._sent = size
         if self._takes_room and size >= ROOM // 2 and size + BEGIN > self._room:
             self._take(size)

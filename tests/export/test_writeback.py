@@ -33,6 +33,7 @@ def written(folder: Path, pieces: int) -> tuple[Path, bytes]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writeback, "BEGIN", 2 * MIB)
     monkeypatch.setattr(writeback, "ROOM", 8 * MIB)
+    monkeypatch.setattr(writeback, "BEHIND", 6 * MIB)
 
 
 @pytest.mark.usefixtures("small")
@@ -52,8 +53,15 @@ def test_each_stretch_is_sent_once_and_room_is_given_back(tmp_path: Path, monkey
     monkeypatch.setattr(writeback, "_system", spied)
     path, data = written(tmp_path, 21)
     assert path.read_bytes() == data
-    sent = [arguments[:2] for name, arguments in calls if name == "sync_file_range"]
-    assert sent == [(start * MIB, 2 * MIB) for start in range(0, 20, 2)]
+    synced = [arguments for name, arguments in calls if name == "sync_file_range"]
+    begun, waited = ([each[:2] for each in synced if each[2] == flag] for flag in (2, 1))
+    assert begun == [(start * MIB, 2 * MIB) for start in range(0, 20, 2)]
+    assert waited == [(start * MIB, 2 * MIB) for start in range(0, 14, 2)]
+    ends = {2: 0, 1: 0}
+    for start, size, flag in synced:
+        ends[flag] = start + size
+        assert ends[2] - ends[1] <= 8 * MIB  # so much was on its way at most, and only what was begun is waited for
+        assert ends[1] <= ends[2]
     taken = [arguments for name, arguments in calls if name == "fallocate64"]
     assert taken == [(1, 4 * MIB, 8 * MIB), (1, 12 * MIB, 8 * MIB), (1, 20 * MIB, 8 * MIB)]
     assert path.stat().st_blocks * 512 < 22 * MIB
@@ -74,7 +82,7 @@ def test_where_the_system_refuses_the_file_is_the_same(
     path, data = written(tmp_path, 9)
     assert path.read_bytes() == data
     assert asked.count("fallocate64") == 1
-    assert asked.count("sync_file_range") == 4
+    assert asked.count("sync_file_range") == 4  # looked up once for each piece
 
 
 def test_small_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
