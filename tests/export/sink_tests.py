@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from tests.export.scenes import Piece, Scene, tree
 from tests.support.build import GZIP, LZ4, SNAPPY, ZSTD, Build
 
 
-class SinkTests:
+class SinkTests(ABC):
     """Inherit, set `format`, and give `offsets`: data offsets that a tree's outputs hold, by file."""
 
     format: str
 
+    @abstractmethod
     def offsets(self, out: Path) -> dict[str, list[int]]:
-        raise NotImplementedError
+        """File -> data offsets that it holds."""
 
     def all_offsets(self, out: Path) -> list[int]:
         return [offset for offsets in self.offsets(out).values() for offset in offsets]
