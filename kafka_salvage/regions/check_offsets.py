@@ -44,21 +44,23 @@ def believe_names(table: BatchTable, base: int | None, ceiling: int | None) -> t
     """The two names as far as the batches do not outvote them.
 
     A flipped offset stands alone; batches that follow on from their neighbour and lie outside the names are no flip, so the
-    name is wrong (a renamed or an overlapping file).
+    name is wrong (a renamed or an overlapping file). A file begins at its name and ends below the next, so that only the
+    first and the last that follow on tell.
     """
-    if not len(table):
+    dense = np.flatnonzero(_follows(table))
+    if not len(dense):
         return base, ceiling
-    touches = table.position[1:] == table.stop[:-1]
-    dense = touches & (table.base_offset[1:] == table.last_offset[:-1] + 1)
-    if base is not None:
-        low = table.base_offset < base
-        if bool((dense & low[:-1]).any()):
-            base = None
-    if ceiling is not None:
-        high = table.last_offset >= ceiling
-        if bool((dense & high[1:]).any()):
-            ceiling = None
+    if base is not None and int(table.base_offset[dense[0]]) < base:
+        base = None
+    if ceiling is not None and int(table.last_offset[dense[-1] + 1]) >= ceiling:
+        ceiling = None
     return base, ceiling
+
+
+def _follows(table: BatchTable) -> Bool:
+    """Whether the batch behind each one touches it and follows on; one flag fewer than batches."""
+    follows: Bool = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+    return follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,11 @@ def on_chain(table: BatchTable, witnesses: Witnesses, anchors: Anchors) -> Bool:
 
 
 def _absurd(table: BatchTable, base: int) -> Bool:
-    """Offsets further above the file's base than a file can hold, unless batches go on densely up there."""
+    """Offsets further above the file's base than a file can hold, unless batches go on densely up there, and nowhere else."""
     high = table.base_offset >= min(base + REACH, np.iinfo(np.int64).max)
     if len(table) > 1 and high.any():
-        follows = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
-        if bool((follows & high[1:]).any()):
+        follows = _follows(table)
+        if bool((follows & high[1:]).any()) and not bool((follows & ~high[1:]).any()):
             high[:] = False
     return high
 
@@ -154,7 +156,7 @@ def dense_rows(table: BatchTable) -> Bool:
     """Rows that a touching neighbour follows on from, or that follow on from one."""
     dense = np.zeros(len(table), np.bool_)
     if len(table) > 1:
-        links = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
+        links = _follows(table)
         dense[1:] |= links
         dense[:-1] |= links
     return dense
@@ -163,6 +165,7 @@ def dense_rows(table: BatchTable) -> Bool:
 def jumps_ahead(table: BatchTable, placed: Bool, base: int | None) -> int | None:
     """Row of the last placed batch when it touches the one before, or begins the file, and leaves a gap to it; else None.
 
+    Batches between the two that are not placed take the offsets that they span.
     A magic-0 wrapper cannot jump: its records, which the CRC covers, hold its offset.
 
     Args:
@@ -174,13 +177,36 @@ def jumps_ahead(table: BatchTable, placed: Bool, base: int | None) -> int | None
     if not len(rows):
         return None
     last = int(rows[-1])
-    touched = int(table.stop[rows[0]]) if len(rows) > 1 else 0
-    following = int(table.last_offset[rows[0]]) + 1 if len(rows) > 1 else base
-    if following is None or touched != int(table.position[last]):
+    at, start, following = 0, 0, base
+    if len(rows) > 1:
+        at, start, following = int(rows[0]) + 1, int(table.stop[rows[0]]), int(table.last_offset[rows[0]]) + 1
+    ends = [start, *table.stop[at:last].tolist()]
+    if following is None or ends != table.position[at : last + 1].tolist():
         return None
     if int(table.magic[last]) == 0 and bool(table.is_wrapper[last]):
         return None
+    first, behind = table.base_offset[at:last].tolist(), table.last_offset[at:last].tolist()
+    following += sum((high - low) % (1 << 64) + 1 for low, high in zip(first, behind, strict=True))
     return last if int(table.base_offset[last]) > following else None
+
+
+def unheld_row(table: BatchTable, placed: Bool, agrees: Bool, witnesses: Witnesses) -> int | None:
+    """The only row of a file that leaves a gap to the batch it touches, where nothing but its own header holds it there.
+
+    Neither an index entry, nor a batch or a damaged one's header behind it that goes on with the next offset.
+    """
+    gaps = gap_rows(table, placed)
+    if len(gaps) != 1 or agrees[gaps[0]] or (bool(table.is_wrapper[gaps[0]]) and int(table.magic[gaps[0]]) == 0):
+        return None
+    row = int(gaps[0])
+    stop, following = int(table.stop[row]), int(table.last_offset[row]) + 1
+    behind = np.flatnonzero(placed[row + 1 :])
+    if not len(behind):
+        return None  # the last one: see `jumps_ahead`
+    after = row + 1 + int(behind[0])
+    held = int(table.position[after]) == stop and int(table.base_offset[after]) == following
+    told = bool(((witnesses.start == stop) & (witnesses.first == following)).any())
+    return None if held or told else row
 
 
 def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> list[list[int]]:

@@ -47,6 +47,8 @@ MANY = 1 << 18
 _MANY_AT_ONCE = threading.RLock()
 _MAGIC_AT = 16
 _WITNESS_READS = 4
+_JUMPS = 4
+"""Batches at the end of a file, each with a gap before it, that are looked at."""
 
 
 def _nothing(_: int) -> None:
@@ -257,12 +259,18 @@ class _Judge:
         starts = np.array([damage.stop for damage in haul.damages if damage.stop < ground.size], np.int64)
         starts = np.sort(np.concatenate([starts, over.stop]))
         loose = check_offsets.loose_rows(judged.table, judged.placed, starts, agrees)
+        unheld = check_offsets.unheld_row(judged.table, judged.placed, agrees, witnesses)
+        if unheld is not None and not any(unheld in group for group in loose):
+            loose.append([unheld])
         self._loose = len(loose) + unsure
         if self._context.compacted is False:
             for group in loose:
                 mender.doubt(group)
-        if row is not None and self._context.compacted is False and not agrees[row] and not self._ends_the_log(row):
+        for _ in range(_JUMPS if self._context.compacted is False else 0):
+            if row is None or agrees[row] or self._ends_the_log(row):
+                break
             mender.doubt([row])
+            row = check_offsets.jumps_ahead(judged.table, judged.placed, low)
         context = self._context
         lines = tuple(sorted(context.epochs or ()))
         mender.epochs(EpochsAround(lines, context.epoch_low, context.epoch_high), self._doubted_epochs())

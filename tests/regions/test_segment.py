@@ -294,6 +294,32 @@ def test_a_file_that_reaches_into_the_next_keeps_its_batches() -> None:
     assert verdicts(survey) == [(0, len(segment.data), "intact")]
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "field 5 base_offset +64\nfield 6 crc ^1",
+        "field 5 base_offset +64\nfield 6 base_offset ^0x4000000000000000\nfield 7 crc ^1",
+        "field 0 base_offset ^0x4000000000000000\nfield 1 base_offset +64\nzero b2 end",
+        "field 10 base_offset ^0x4000000000000000\nfield 11 base_offset +64",
+        "field 0 base_offset +4096\nfield 1 base_offset +33554432\ndelete b2 end",
+    ],
+)
+@pytest.mark.parametrize("kind", [(2, 0), (2, build.ZSTD), (1, build.GZIP)])
+def test_a_gap_before_a_batch_that_nothing_holds_is_doubted(kind: tuple[int, int], recipe: str) -> None:
+    """Its neighbours are damaged or misplaced themselves, and the log has no gaps elsewhere."""
+    judge(plain_segment(kind, 1000), recipe)
+
+
+@pytest.mark.parametrize("field", ["^0x2000000000000000", "+1000"])
+def test_several_batches_that_moved_together_do_not_outvote_the_names(field: str) -> None:
+    """They go on densely up there; the last ones of the file end where the next one begins."""
+    segment = plain_segment((2, 0), 1000, 5)
+    ends = segment.infos[-1].last_offset + 1
+    recipe = "\n".join(f"field {at} base_offset {field}" for at in range(3))
+    survey, data = judge(segment, recipe, next_base=ends)
+    assert [one.data for one in emitted(data, survey)] == [segment.data[i.start : i.stop] for i in segment.infos]
+
+
 @pytest.mark.parametrize("at", [0, 1, 5])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == 2 or kind[1]])
 def test_two_base_offsets_that_lie_side_by_side_are_repaired_together(kind: tuple[int, int], at: int) -> None:
