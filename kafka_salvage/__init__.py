@@ -77,7 +77,7 @@ _HOMES = {
     "replay": "kafka_salvage.api",
     "replay_groups": "kafka_salvage.api",
     "salvage": "kafka_salvage.api",
-    "show": "kafka_salvage.api",
+    "show": "kafka_salvage.integrity.listing",
     "to_arrow": "kafka_salvage.export.arrow_columns",
     "verify": "kafka_salvage.api",
     "verify_cluster": "kafka_salvage.api",

@@ -12,13 +12,9 @@ from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
 from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.asking import Flags, learned_of, limits_of, make_policy, plan_of
-from kafka_salvage.integrity.comparison import Comparison, compare_plans
-from kafka_salvage.integrity.opened import OpenedSegment
 from kafka_salvage.integrity.placing import refuse_output
 from kafka_salvage.integrity.report import IntegrityReport, make_report
-from kafka_salvage.metadata.grouping import group_positions
 from kafka_salvage.metadata.learning import Learned
-from kafka_salvage.metadata.positions import GroupPositions
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
@@ -36,8 +32,11 @@ if TYPE_CHECKING:
     from kafka_salvage.export.replay.positions import NewPositions
     from kafka_salvage.export.replay.replaying import replay as replay
     from kafka_salvage.export.verification import Verification
+    from kafka_salvage.integrity.comparison import Comparison
+    from kafka_salvage.integrity.opened import OpenedSegment
+    from kafka_salvage.metadata.positions import GroupPositions
 
-# What writes is imported by the verbs that do: a check, which does not, begins a fifth of a second earlier without.
+# What one verb alone needs is imported there: a check, which writes nothing, begins a fifth of a second earlier without.
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One PATH or several; a PATH may be ``NAME=PATH``."""
@@ -173,6 +172,8 @@ def groups(
     Raises:
         RequestError: as in `check`; no copy of `__consumer_offsets` is among the sources.
     """
+    from kafka_salvage.metadata.grouping import group_positions
+
     inventory = take_inventory(_listed(paths))
     for output in outputs:
         refuse_output(inventory, Path(output))
@@ -229,6 +230,8 @@ def compare(
         RequestError: as in `check`.
         SourceError: bytes that were checked could not be read again.
     """
+    from kafka_salvage.integrity.comparison import compare_plans
+
     inventories = [take_inventory(_listed(side)) for side in (a, b)]
     for inventory in inventories:
         for output in outputs:
@@ -362,6 +365,8 @@ def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedS
     Raises:
         RequestError: there is no such segment file.
     """
+    from kafka_salvage.integrity.opened import OpenedSegment
+
     inventory = take_inventory([os.fspath(path)])
     for replica in inventory.replicas:
         for place, segment in enumerate(replica.segments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -115,4 +116,5 @@ def main() -> None:
     if code == exits.Exit.INTERRUPTED:
         sys.stderr.flush()
         os._exit(code)  # threads may be in the middle of a large file; nothing is being written any more
+    gc.freeze()  # what is left need not be looked through once more
     sys.exit(code)

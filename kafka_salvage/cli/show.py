@@ -50,12 +50,11 @@ def show(
 
     Exit codes: 0 every file shown was whole, 6 damage was met, 5 a file could not be opened, 2 no such path.
     """
-    from kafka_salvage import api
-    from kafka_salvage.integrity import listing
-    from kafka_salvage.integrity.asking import make_policy
+    from kafka_salvage.integrity import listing  # all of `api` would take longer than most listings
+    from kafka_salvage.integrity.choices import make_policy
 
     selection = make_policy(flags).selection  # type: ignore[arg-type] # click gives what Flags names
-    listed = listing.show_lines if as_json else api.show
+    listed = listing.show_lines if as_json else listing.show
     code = exits.Exit.INTACT
     lines: Callable[[Row], Iterator[str]] = _json_line if as_json else _text_lines
     for row in listed(paths, records=records, show_secrets=show_secrets, selection=selection):

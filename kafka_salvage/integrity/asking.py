@@ -1,57 +1,27 @@
-"""Asked: what the flags of a verb come to: a policy, bounds, and the plan over an inventory."""
+"""Asked: what the flags of a verb come to: the plan over an inventory."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypedDict
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
+from kafka_salvage.integrity.choices import Flags, limits_of, make_policy
 from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
 from kafka_salvage.plan.merge import make_plan
 from kafka_salvage.plan.plan import Plan
-from kafka_salvage.plan.policy import Include, Isolation, Policy, Selection, Undecided
+from kafka_salvage.plan.policy import Policy, Selection
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
 from kafka_salvage.regions.known import Known
 from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.regions.watching import Watch
-from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import Inventory, Replica, Use
 from kafka_salvage.vector import needs
 
 _PROGRAM, _SEGMENT = 175 << 20, 10 << 20
 """Memory of the program with its kernels, and what each segment that is checked at the same time adds; measured."""
-
-
-class Flags(TypedDict, total=False):
-    """Choices that the verbs share; the names are those of the command line."""
-
-    topic: str | Sequence[str]
-    topic_regex: str | None
-    partition: int | None
-    from_offset: int | None
-    to_offset: int | None
-    from_datetime: dt.datetime | str | None
-    to_datetime: dt.datetime | str | None
-    internal: bool
-    include: Sequence[str]
-    prefer: str | None
-    same_cluster: bool
-    strict: bool
-    isolation: str
-    undecided: str
-    leader_epoch: int | None
-    topic_id: Mapping[str, str]
-    show_secrets: bool
-    jobs: int | None
-    memory: int
-    inflate_ratio: int
-    inflate_cap: int
-    progress: Progress | None
 
 
 def plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | None = None) -> Plan:
@@ -70,12 +40,6 @@ def plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | N
     selected = _selected(inventory, policy.selection)
     learned = learned_of(inventory, selected, deep, policy, flags, journal)
     return make_plan(selected, learned.surveys, learned.informed(policy))
-
-
-def limits_of(flags: Flags) -> Limits:
-    """Bounds of decompression."""
-    memory = flags.get("memory", 512 << 20)
-    return Limits(ratio=flags.get("inflate_ratio", 1024), cap=min(flags.get("inflate_cap", 256 << 20), memory // 2))
 
 
 def learned_of(
@@ -118,43 +82,4 @@ def _selected(inventory: Inventory, selection: Selection) -> Inventory:
     return replace(inventory, replicas=wanted, files=files)
 
 
-def _milliseconds(moment: dt.datetime | str | None) -> int | None:
-    if moment is None:
-        return None
-    at = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
-    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
-
-
-def make_policy(flags: Flags) -> Policy:
-    """The choices as one value.
-
-    Raises:
-        RequestError: a value is none of those allowed.
-    """
-    topic = flags.get("topic", ())
-    selection = Selection(
-        topics=frozenset([topic] if isinstance(topic, str) else topic),
-        topic_regex=flags.get("topic_regex"),
-        partition=flags.get("partition"),
-        from_offset=flags.get("from_offset"),
-        to_offset=flags.get("to_offset"),
-        from_timestamp=_milliseconds(flags.get("from_datetime")),
-        to_timestamp=_milliseconds(flags.get("to_datetime")),
-        internal=flags.get("internal", False),
-    )
-    try:
-        return Policy(
-            selection=selection,
-            include=frozenset(Include(name) for name in flags.get("include", ())),
-            isolation=Isolation(flags.get("isolation", "read_uncommitted")),
-            undecided=Undecided(flags.get("undecided", "withhold")),
-            prefer=flags.get("prefer"),
-            same_cluster=flags.get("same_cluster", False),
-            strict=flags.get("strict", False),
-            leader_epoch=flags.get("leader_epoch"),
-            topic_ids=dict(flags.get("topic_id", {})),
-            show_secrets=flags.get("show_secrets", False),
-        )
-    except ValueError as error:
-        raise RequestError(str(error)) from error
+__all__ = ["Flags", "learned_of", "limits_of", "make_policy", "plan_of"]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from kafka_salvage.regions.shapes import Findings, Picked, numbers_in
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, Bool
+from kafka_salvage.vector.distinct import distinct
 
 Place = tuple[str, str]
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -175,7 +176,7 @@ def _add(order: Order, numbers: dict[int, npt.NDArray[Any]], place: Place, keys:
         log, row, alike = _by_sentence(order, log, row, same, alike)
     heads = np.concatenate([[True], ~alike])
     number = np.cumsum(heads) + len(order)
-    for at in np.unique(log).tolist():
+    for at in distinct(log).tolist():
         mine = log == at
         numbers[id(order.log(at))][row[mine]] = number[mine]
     last = np.concatenate([heads[1:], [True]])
@@ -185,7 +186,7 @@ def _add(order: Order, numbers: dict[int, npt.NDArray[Any]], place: Place, keys:
 def _by_sentence(order: Order, log: I64, row: I64, same: Bool, alike: Bool) -> tuple[I64, I64, Bool]:
     """Findings that differ in nothing but their sentences, sorted by these."""
     edges = np.concatenate([[0], np.flatnonzero(~same) + 1, [len(log)]])
-    mixed = np.unique(np.searchsorted(edges, np.flatnonzero(same & ~alike), side="right") - 1)
+    mixed = distinct(np.searchsorted(edges, np.flatnonzero(same & ~alike), side="right") - 1)
     for group in mixed.tolist():
         low, high = int(edges[group]), int(edges[group + 1])
         words = [order.log(int(log[at]))[int(row[at])].message for at in range(low, high)]

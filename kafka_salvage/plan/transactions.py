@@ -21,6 +21,7 @@ from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Trans
 from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
 from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
+from kafka_salvage.vector.distinct import distinct
 
 CODE = {label: code for code, label in enumerate(TRANSACTION_CODES)}
 
@@ -76,7 +77,7 @@ class Labels:
         """Transactional data batches that the line knows, and the row of each."""
         asked = np.flatnonzero(batches.is_transactional & ~batches.is_control)
         known_batches, known_rows = [asked[:0]], [asked[:0]]
-        for producer in np.unique(batches.producer_id[asked]).tolist():
+        for producer in distinct(batches.producer_id[asked]).tolist():
             rows = self._by_producer.get(producer)
             if rows is None:
                 continue

@@ -27,6 +27,7 @@ from kafka_salvage.scan.records import Outcome, validate
 from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.scan.walk import Stop
 from kafka_salvage.source.source import Source
+from kafka_salvage.vector.distinct import distinct
 
 DECODED_AT_ONCE = 16 << 20
 """Stored bytes of one task of a deep check."""
@@ -160,7 +161,7 @@ def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
     """Whether every batch inflates and parses; idle threads take parts of the file."""
     starts = seen.table.position
     cuts = np.arange(0, int(seen.table.stop[-1]), DECODED_AT_ONCE)
-    edges = np.unique(np.append(starts[np.searchsorted(starts, cuts).clip(max=len(starts) - 1)], seen.table.stop[-1]))
+    edges = distinct(starts[np.searchsorted(starts, cuts).clip(max=len(starts) - 1)], seen.table.stop[-1:])
 
     def good(at: int) -> bool:
         return all(
