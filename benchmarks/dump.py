@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import codecs, decode, segments
+from benchmarks.start import installed
 from benchmarks.timing import Measured, Options, Result, in_turns
 from tests.support.build import ZSTD
 from tests.support.jars import UnavailableError, jars, java
@@ -27,10 +28,9 @@ _TURNS = 2
 """The reference takes long, and its turns differ little."""
 
 
-def _ours(*arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "kafka_salvage", *arguments], check=True, stdout=subprocess.DEVNULL, timeout=900
-    )
+def _ours(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "kafka_salvage", *arguments]
+    subprocess.run(command, env=installed(folder), check=True, stdout=subprocess.DEVNULL, timeout=900)
 
 
 def _theirs(files: Sequence[Path], *flags: str) -> None:
@@ -53,8 +53,8 @@ def _segments(folder: Path, batches: Sequence[bytes], count: int) -> tuple[Path,
 def _turns(folder: Path, mine: Sequence[str], files: Sequence[Path], flags: Sequence[str],
            options: Options) -> list[Measured]:  # fmt: skip
     """Seconds of both; ours has read the files before, and compiled its kernels."""
-    _ours(*mine, str(folder))
-    sides = [lambda: _ours(*mine, str(folder)), lambda: _theirs(files, *flags)]
+    _ours(options.folder, *mine, str(folder))
+    sides = [lambda: _ours(options.folder, *mine, str(folder)), lambda: _theirs(files, *flags)]
     return in_turns(sides, min(options.repeats, _TURNS), warm=0)
 
 

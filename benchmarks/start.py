@@ -28,6 +28,12 @@ print(time.clock_gettime(time.CLOCK_BOOTTIME) - born)
 _SIZE = 100_000
 
 
+def installed(folder: Path) -> dict[str, str]:
+    """An environment in which modules are compiled once, as those of an installed package are; the compiled ones go to a folder."""
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": os.fspath(folder / "bytecode")}
+
+
 def run(options: Options) -> Iterator[Result]:
     """The cases of this module, whatever size is asked for."""
     usual, everything = options.folder / "usual", options.folder / "everything"
@@ -54,7 +60,7 @@ def run(options: Options) -> Iterator[Result]:
 def _seconds(folder: Path, depth: str, cache: Path) -> float:
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, os.fspath(folder), depth],
-        env=os.environ | {"KAFKA_SALVAGE_CACHE": os.fspath(cache)},
+        env=installed(cache.parent) | {"KAFKA_SALVAGE_CACHE": os.fspath(cache)},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
