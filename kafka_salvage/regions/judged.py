@@ -8,6 +8,7 @@ import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import Patch
+from kafka_salvage.regions.shapes import Findings
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
 
@@ -40,7 +41,7 @@ class Judged:
     verdict: I8
     control_type: I8
     patches: list[Patch] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] | Findings = field(default_factory=list)
     holes: dict[int, OffsetRange | None] = field(default_factory=dict)
     counts: I64 | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.runs import (
     RUN_COLUMNS,
@@ -28,6 +29,7 @@ from kafka_salvage.regions.runs import (
     SegmentSurvey,
     TransactionTable,
 )
+from kafka_salvage.regions.shapes import Picked
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import SegmentFile
 
@@ -71,17 +73,23 @@ def _finding(finding: Finding) -> Plain:
     return {**made, "offsets": _offsets(finding.offsets), "detail": dict(finding.detail)}
 
 
-def _key(finding: Finding) -> tuple[Any, ...]:
-    """What tells findings of one file apart; those of a packed sequence are made anew whenever they are looked at."""
-    return finding.code, finding.start, finding.stop, finding.message
+_Key = tuple[Any, ...]
 
 
-def _region(region: Region, numbers: Mapping[tuple[Any, ...], int]) -> list[Any]:
+def _keyed(findings: Sequence[Finding]) -> Iterator[tuple[_Key, Finding]]:
+    """Findings, each with what tells it apart: itself, or all that it says where it is made anew whenever it is looked at."""
+    packed = isinstance(findings, (Compact, Picked))
+    for each in findings:
+        said = each.code, each.source, each.path, each.start, each.stop, each.offsets, each.message, repr(each.detail)
+        yield said if packed else (id(each),), each
+
+
+def _region(region: Region, numbers: Mapping[_Key, int]) -> list[Any]:
     made = {field.name: getattr(region, field.name) for field in fields(region)}
     made |= {
         "verdict": str(region.verdict),
         "offsets": _offsets(region.offsets),
-        "findings": [numbers[_key(finding)] for finding in region.findings],
+        "findings": [numbers[key] for key, _ in _keyed(region.findings)],
     }
     return list(made.values())
 
@@ -98,9 +106,10 @@ def _read_region(value: list[Any], findings: list[Finding]) -> Region:
 
 def to_plain(survey: SegmentSurvey) -> Plain:
     """The judgement of one segment as plain JSON values; the file itself is not in it."""
-    known: dict[tuple[Any, ...], Finding] = {}
-    for finding in chain(survey.findings, (each for region in survey.regions for each in region.findings)):
-        known.setdefault(_key(finding), finding)
+    known: dict[_Key, Finding] = {}
+    for group in chain((survey.findings,), (region.findings for region in survey.regions)):
+        for key, finding in _keyed(group):
+            known.setdefault(key, finding)
     numbers = {key: number for number, key in enumerate(known)}
     return {
         "size": survey.regions.size,
@@ -109,7 +118,7 @@ def to_plain(survey: SegmentSurvey) -> Plain:
         "transactions": _columns(survey.transactions, TXN_COLUMNS),
         "patches": [[patch.position, patch.before.hex(), patch.after.hex()] for patch in survey.patches],
         "all_findings": [_finding(finding) for finding in known.values()],
-        "findings": [numbers[_key(finding)] for finding in survey.findings],
+        "findings": [numbers[key] for key, _ in _keyed(survey.findings)],
         "facts": {field.name: getattr(survey.facts, field.name) for field in fields(survey.facts)},
     }
 

@@ -31,6 +31,7 @@ from kafka_salvage.regions.judged import INTACT, REPAIRED, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Mender
 from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
+from kafka_salvage.regions.shapes import in_order
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
 from kafka_salvage.regions.terrain import Terrain, map_without_batches
 from kafka_salvage.regions.verdict import Verdict
@@ -200,20 +201,20 @@ class _Judge:
         backwards = self._offsets()
         self._hosts()
         self._name()
-        judged.findings += [
+        judged.findings.extend(
             self._place.finding("uncorroborated", start, stop, "nothing but its offsets and epochs proves its place")
             for start, stop in haul.uncorroborated
-        ]
+        )
         if regions is None:
             regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build()
-        judged.findings += check_indexes(self._segment, index, judged, ground.size)
+        judged.findings.extend(check_indexes(self._segment, index, judged, ground.size))
         return SegmentSurvey(
             self._segment,
             regions,
             make_runs(judged),
             make_transactions(judged),
             tuple(sorted(judged.patches, key=lambda p: p.position)),
-            tuple(sorted(judged.findings, key=lambda f: (f.start, f.stop, f.code))),
+            in_order(judged.findings),
             replace(make_facts(judged, ground, haul.first_stop, backwards, self._jump), loose=self._loose),
         )
 

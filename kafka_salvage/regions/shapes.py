@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import Compact, Numbers, Same
+from kafka_salvage.regions.compact import FEW, Compact, Numbers, Same
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64
 
@@ -116,6 +116,20 @@ Findings = Compact[Finding]
 def findings_of(values: Iterable[Finding] = ()) -> Findings:
     """Findings, packed where there are many."""
     return Compact(FindingCodec(), values)
+
+
+def in_order(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """The findings of one file by place and code, packed where there are many."""
+    if not isinstance(findings, Compact) or len(findings) < FEW:
+        return tuple(sorted(findings, key=lambda f: (f.start, f.stop, f.code)))
+    codes = sorted({shape[0] for shape in findings.all_shapes()})
+    keys = np.empty(len(findings), np.int16), np.empty(len(findings), np.int64), np.empty(len(findings), np.int64)
+    for shape, places, columns in findings.tables():
+        keys[0][places], keys[1][places], keys[2][places] = codes.index(shape[0]), columns[1], columns[0]
+    order = np.lexsort(keys)
+    if bool((order[1:] > order[:-1]).all()):
+        return findings.settled()
+    return findings_of(findings[at] for at in order).settled()
 
 
 def with_code(findings: Sequence[Finding], codes: Collection[str]) -> Iterator[Finding]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.belief import Why
@@ -20,6 +24,7 @@ from kafka_salvage.regions.judged import CODES, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Copies
 from kafka_salvage.regions.over import damaged_region
+from kafka_salvage.regions.shapes import findings_of
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.source import Source
@@ -27,6 +32,8 @@ from kafka_salvage.source.source import Source
 SHORT_TAIL = 64
 """Zeros behind a torn batch that are not worth a region: batches end with zeros too."""
 _MOST_NAMED = 100
+_AT_ONCE = 1 << 12
+_START = attrgetter("start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +72,25 @@ class Terrain:
     def build(self) -> RegionMap:
         """The map."""
         judged = self._judged
-        regions = [*self._row_regions(), *self._gaps()]
-        regions.sort(key=lambda region: region.start)
-        findings = sorted(judged.findings, key=lambda f: f.start)
-        starts = [finding.start for finding in findings]
-        for at, region in enumerate(regions):
-            about = _about(region, findings, starts) if not region.findings else ()
-            if about:
-                regions[at] = replace(region, findings=about)
+        early = sorted(judged.findings, key=_START)
+        starts = [finding.start for finding in early]
+        judged.findings = findings_of(judged.findings)
+        rows = (_told(region, early, starts) for region in self._row_regions())
+        regions = heapq.merge(rows, self._told_gaps(early, starts), key=_START)
         return RegionMap(self._ground.size, _joined(regions))
+
+    def _told_gaps(self, early: Sequence[Finding], starts: Sequence[int]) -> Iterator[Region]:
+        """Regions of the byte ranges that no row covers; those that say nothing themselves with what is said of them."""
+        findings = self._judged.findings
+        for gap in self._gaps():
+            told = len(findings)
+            for region in list(gap):
+                if region.findings or region.verdict is Verdict.BLANK:
+                    yield region
+                    continue
+                known = early[bisect_left(starts, region.start) : bisect_left(starts, region.stop)]
+                here = sorted([*known, *(findings[at] for at in range(told, len(findings)))], key=_START)
+                yield _told(region, here, [finding.start for finding in here])
 
     def _row_regions(self) -> Iterator[Region]:
         """Touching rows of one verdict."""
@@ -86,16 +103,14 @@ class Terrain:
         records = np.add.reduceat(np.maximum(table.record_count, 0).astype(np.int64), heads)
         first, last = np.minimum.reduceat(table.base_offset, heads), np.maximum.reduceat(table.last_offset, heads)
         columns = heads, tails, table.position[heads], table.stop[tails - 1], verdict[heads], records, first, last
-        for head, tail, start, stop, code, count, low, high in zip(
-            *(column.tolist() for column in columns), strict=True
-        ):
+        for head, tail, start, stop, code, count, low, high in _each(columns):
             offsets = OffsetRange(low, high + 1) if low <= high else None
             if code == SUSPECT:
                 offsets = self._judged.holes.get(head)
             yield Region(start, stop, CODES[code], tail - head, count, offsets)
 
-    def _gaps(self) -> Iterator[Region]:
-        """Regions of the byte ranges that no row covers."""
+    def _gaps(self) -> Iterator[Iterable[Region]]:
+        """Regions of each byte range that no row covers; what they find is judged once they are taken."""
         table, placed = self._judged.table, np.flatnonzero(self._judged.placed)
         starts = np.concatenate([[0], table.stop])
         stops = np.concatenate([table.position, [self._ground.size]])
@@ -104,16 +119,16 @@ class Terrain:
         first, last = np.append(table.base_offset[placed], -1)[behind], np.append(table.last_offset[placed], -1)
         over = self._over.at(starts[gaps], stops[gaps])
         columns = gaps, starts[gaps], stops[gaps], behind, first, last[behind - 1], over
-        for at, start, stop, place, high, before, row in zip(*(column.tolist() for column in columns), strict=True):
+        for at, start, stop, place, high, before, row in _each(columns):
             low = before + 1 if place else self._base
             if row >= 0 and place < len(placed):
                 lost = OffsetRange(low, high) if low is not None and low < high else None
                 region, found = damaged_region(self._place, self._over, row, lost, self._ground.size)
-                self._judged.findings += found
-                yield region
+                self._judged.findings.extend(found)
+                yield (region,)
                 continue
             known_high = high if place < len(placed) else self._doubted_start(at, low)
-            yield from self._gap_regions(Gap(start, stop, low, known_high))
+            yield self._gap_regions(Gap(start, stop, low, known_high))
 
     def _doubted_start(self, row: int, low: int | None) -> int | None:
         """First offset of a batch whose place is doubted, if it is believed to lie behind some that are not there."""
@@ -208,7 +223,7 @@ class Terrain:
             regions.append(region)
             at = region.stop
         regions += self._readable(at, stop, lost, is_open, found)
-        self._judged.findings += found
+        self._judged.findings.extend(found)
         return regions
 
     def _readable(
@@ -281,11 +296,23 @@ def _about(region: Region, findings: Sequence[Finding], starts: Sequence[int]) -
     return tuple(here) if region.verdict is not Verdict.BLANK else ()
 
 
-def _joined(regions: Sequence[Region]) -> list[Region]:
+def _told(region: Region, findings: Sequence[Finding], starts: Sequence[int]) -> Region:
+    """The region with what is said of it, if that is anything."""
+    about = _about(region, findings, starts)
+    return replace(region, findings=about) if about else region
+
+
+def _each(columns: Iterable[npt.NDArray[Any]]) -> Iterator[tuple[int, ...]]:
+    """Rows of columns, as plain integers; there may be millions of them."""
+    listed = list(columns)
+    for start in range(0, len(listed[0]), _AT_ONCE):
+        yield from zip(*(column[start : start + _AT_ONCE].tolist() for column in listed), strict=True)
+
+
+def _joined(regions: Iterable[Region]) -> Iterator[Region]:
     """Neighbours of one verdict as one region, as long as they tell the same of offsets."""
-    joined: list[Region] = []
+    last: Region | None = None
     for region in regions:
-        last = joined[-1] if joined else None
         if (
             last is not None
             and last.verdict is region.verdict
@@ -294,10 +321,13 @@ def _joined(regions: Sequence[Region]) -> list[Region]:
             and last.open_ended == region.open_ended
         ):
             findings = (*last.findings, *(f for f in region.findings if all(f is not known for known in last.findings)))
-            joined[-1] = replace(last, stop=region.stop, findings=findings)
-        else:
-            joined.append(region)
-    return joined
+            last = replace(last, stop=region.stop, findings=findings)
+            continue
+        if last is not None:
+            yield last
+        last = region
+    if last is not None:
+        yield last
 
 
 def map_without_batches(
