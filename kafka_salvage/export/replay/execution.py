@@ -31,9 +31,9 @@ PREFIX = "kafka-salvage-"
 """Begin of every transactional id, for ACLs."""
 BATCH = 1_000_000
 _SMALLEST = 1 << 10
-_BATCHES = 16
-"""Batches that librdkafka holds: five under way, and those that are being filled behind them."""
-_LEAST_QUEUE = 1 << 20
+_BATCHES = 6
+"""Batches that librdkafka holds: five under way, and the one that is being filled; it spins while full ones wait behind five."""
+_LEAST_QUEUE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
