@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,13 +60,15 @@ def show(
     lines: Callable[[Row], Iterator[str]] = _json_line if as_json else _text_lines
     for row in listed(paths, records=records, show_secrets=show_secrets, selection=selection):
         if not isinstance(row, dict):
-            click.echo(bytes(row), nl=False)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(row if isinstance(row, bytes) else row.data)  # many pieces of a MiB: not copied
             continue
         code = max(code, _code(row), key=_SEVERITY.index)
         if row["type"] == "unopened" and not quiet:
+            sys.stdout.flush()
             click.echo(f"Error: {exits.safe(row['message'])}", err=True)
         for line in lines(row):
-            click.echo(line)
+            sys.stdout.write(f"{line}\n")
     return int(code)
 
 
