@@ -107,9 +107,11 @@ def survey_source(
     index = read_index(segment) if index is None else index
     named = index.positions, index.offsets
     ground = Ground(source, segment.base_offset or 0, options.limits, named)
-    seen = stretches.follow(ground, progress)
+    seen = stretches.follow(
+        ground, _nothing if options.deep else progress
+    )  # records take longer than walking past them
     if stretches.is_quiet(seen, ground, segment.base_offset, context) and (
-        not options.deep or stretches.all_decode(seen, source, options.limits)
+        not options.deep or stretches.all_decode(seen, source, options.limits, progress)
     ):
         shallow = replace(options, deep=False)
         judge = _Judge(ground, Judged.of(seen.table), seen.haul(ground.size), segment, context, shallow)
@@ -120,7 +122,9 @@ def survey_source(
         ground.use_index(*named)
     haul = seen.hauled(ground)
     if haul is None:
-        haul = Hunt(ground, context.next_base, options.strict, _behind(seen.stop.position, progress)).run()
+        haul = Hunt(
+            ground, context.next_base, options.strict, _behind(0 if options.deep else seen.stop.position, progress)
+        ).run()
     rows = _unfolded(ground, haul, options)
     for turn in range(unfolding.ROUNDS + 1):
         judged = Judged.of(rows.copy(), rows.counts)

@@ -157,18 +157,19 @@ def is_quiet(seen: Stretches, ground: Ground, base: int | None, context: Segment
 _HIGHEST = 1 << 63
 
 
-def all_decode(seen: Stretches, source: Source, limits: Limits) -> bool:
-    """Whether every batch inflates and parses; idle threads take parts of the file."""
+def all_decode(seen: Stretches, source: Source, limits: Limits, progress: Callable[[int], None]) -> bool:
+    """Whether every batch inflates and parses; idle threads take parts of the file, and tell what they have passed."""
     starts = seen.table.position
     cuts = np.arange(0, int(seen.table.stop[-1]), DECODED_AT_ONCE)
     edges = distinct(starts[np.searchsorted(starts, cuts).clip(max=len(starts) - 1)], seen.table.stop[-1:])
 
     def good(at: int) -> bool:
-        return all(
-            bool((piece.outcome == Outcome.OK).all())
-            for block in walk_held(source, int(edges[at]), int(edges[at + 1]), summed=True)
-            for piece in validate(source, block.batches, limits, held=block.held)
-        )
+        for block in walk_held(source, int(edges[at]), int(edges[at + 1]), summed=True):
+            for piece in validate(source, block.batches, limits, held=block.held):
+                if (piece.outcome != Outcome.OK).any():
+                    return False
+            progress(int(block.batches.size.sum()))
+        return True
 
     return all(engine.ordered_map(good, range(len(edges) - 1), 1))
 

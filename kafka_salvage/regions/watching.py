@@ -35,13 +35,14 @@ class Watch:
         with self._lock:  # looked at a second time, its bytes, records and losses are counted already
             second = where in self._seen
             self._seen.add(where)
-        told = 0
+        told, telling = 0, threading.Lock()
 
         def advance(count: int) -> None:
             nonlocal told
-            count = min(count, segment.file.size - told)
+            with telling:  # several threads may be at one segment
+                count = min(count, segment.file.size - told)
+                told += max(0, count)
             if count > 0 and not second:
-                told += count
                 self._progress.advance(count, where)
 
         def skip(count: int) -> None:

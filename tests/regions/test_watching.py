@@ -15,6 +15,8 @@ from kafka_salvage.regions.survey import survey_replica
 from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.replica import Replica, take_inventory
 from tests.regions.test_plainly import assert_same
+from tests.support import volume
+from tests.support.build import GZIP, NONE
 from tests.support.demo import assemble
 
 
@@ -88,3 +90,16 @@ def test_what_is_remembered_is_skipped(tmp_path: Path, replicas: tuple[Replica, 
         assert one.findings == other.findings
         for a, b in zip(one.segments, other.segments, strict=True):
             assert_same(a, b)
+
+
+@pytest.mark.parametrize("codec", [NONE, GZIP])
+def test_a_deep_check_tells_of_records_as_it_passes_them(tmp_path: Path, codec: int) -> None:
+    """Walking past what is compressed takes no time: told then, the whole segment would be done before the work begins."""
+    volume.plain(500, 100, codec).partition(tmp_path / "orders-0", 1, 40_000_000)
+    (replica,) = take_inventory([str(tmp_path)]).replicas
+    (segment,) = replica.segments
+    for deep in (True, False):
+        counts: list[int] = []
+        survey_segment(segment, SegmentContext(), SurveyOptions(deep=deep), counts.append)
+        assert sum(counts) == segment.file.size
+        assert max(counts) < 5_000_000 or not deep

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import volume
+from tests.support.build import NONE
 from tests.support.leftovers import discard, named, sweep
 from tests.support.long_run import NOBODY, Line, Told, go
 from tests.support.promise import PROMISE
@@ -26,16 +27,21 @@ class Scene:
         folder: open to everybody.
         partitions, segments, size: of the evidence; ``size`` bytes each segment.
         every: seconds between two lines of progress.
+        codec: of the batches.
     """
 
-    def __init__(self, folder: Path, partitions: int, segments: int, size: int, every: float) -> None:
+    def __init__(
+        self, folder: Path, partitions: int, segments: int, size: int, every: float, codec: int = NONE
+    ) -> None:
         self.evidence, self.warm, self.work = folder / "evidence", folder / "warm", folder / "work"
         self.size = size
         self._every = every
         self.records = 0
         for number in range(partitions):
-            self.records += volume.plain(90, 110).partition(self.evidence / f"orders-{number}", segments, size)[0]
-        volume.plain().partition(self.warm / "orders-0", 1, 100_000)
+            self.records += volume.plain(90, 110, codec).partition(self.evidence / f"orders-{number}", segments, size)[
+                0
+            ]
+        volume.plain(codec=codec).partition(self.warm / "orders-0", 1, 100_000)
         self.work.mkdir()
         for path in (*folder.rglob("*"), folder):
             path.chmod(0o555 if path.is_dir() else 0o444)
@@ -71,12 +77,12 @@ class Scene:
 
 
 @contextmanager
-def staged(partitions: int, segments: int, size: int, every: float) -> Iterator[Scene]:
+def staged(partitions: int, segments: int, size: int, every: float, codec: int = NONE) -> Iterator[Scene]:
     """A scene in a folder that a plain user may look into."""
     sweep("long")
     folder = Path(tempfile.mkdtemp(prefix=named("long")))
     try:
-        yield Scene(folder, partitions, segments, size, every)
+        yield Scene(folder, partitions, segments, size, every, codec)
     finally:
         discard(folder)
 
