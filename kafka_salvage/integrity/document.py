@@ -17,6 +17,9 @@ SCHEMA = "kafka-salvage.report/1"
 T = TypeVar("T")
 _PIECE = 1 << 16
 """Characters that are given at a time, about."""
+_SHORT = 64
+"""Entries of a list that are made to text together."""
+_CONSTANTS = {True: "true", False: "false", None: "null"}
 
 
 class Rows(Sequence[Any], Generic[T]):
@@ -94,7 +97,7 @@ def _words(value: Any, level: int) -> Iterator[str]:
         lead = "[\n" + " " * (level + 1)
         for each in value:
             yield lead
-            yield from _words(each, level + 1) if not isinstance(value, Rows) else (_word(each, level + 1),)
+            yield from _words(each, level + 1) if _long(each) else (_word(each, level + 1),)
             lead = ",\n" + " " * (level + 1)
         yield "\n" + " " * level + "]"
     else:
@@ -109,6 +112,12 @@ def _holds(value: Sequence[Any]) -> bool:
     return isinstance(value[0], (Mapping, list, tuple))
 
 
+def _long(value: Any) -> bool:
+    """Whether a value has so many parts that it is not made to text as a whole."""
+    parts = value.values() if isinstance(value, Mapping) else ()
+    return any(isinstance(each, Rows) or (isinstance(each, (list, dict)) and len(each) > _SHORT) for each in parts)
+
+
 def _word(value: Any, level: int) -> str:
     """Text of a value as a whole, as the standard library writes it with an indent of one."""
     kind = type(value)
@@ -116,6 +125,8 @@ def _word(value: Any, level: int) -> str:
         return str(value)
     if kind is str:
         return _quoted(value)
+    if value is None or kind is bool:
+        return _CONSTANTS[value]
     if kind is dict and value:
         pad = ",\n" + " " * (level + 1)
         inner = pad.join([f"{_name(name)}: {_word(value[name], level + 1)}" for name in sorted(value)])
