@@ -55,31 +55,32 @@ _lock = threading.RLock()
 
 
 class _Missing:
-    """A kernel whose machine code is not there yet."""
+    """A kernel whose machine code is not there yet.
+
+    Attributes:
+        name: of the kernel.
+    """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self._name = name
+        self.name = name
         self._function = function
         self._native: Callable[..., Any] | None = None
+        self._asked = threading.Lock()
 
     def __call__(self, *arguments: int) -> Any:
         native = self._native
         return (self.made() if native is None else native)(*arguments)
 
-    @property
-    def name(self) -> str:
-        return self._name
-
     def made(self) -> Callable[..., Any]:
         """The machine code, from now on in the place of this."""
-        if self._name not in ORIGIN and not WORKER and self._function.__module__.startswith(_FOLDER):
-            from kafka_salvage.vector import workshop
-
-            if not has(self._name):
-                workshop.make([[self._name]])
-        with _lock:
+        with self._asked:  # of threads that call it at the same time one has it compiled
             if self._native is None:
-                self._native = _make(self._name, self._function)
+                if not (WORKER or has(self.name)) and self._function.__module__.startswith(_FOLDER):
+                    from kafka_salvage.vector import workshop
+
+                    workshop.make([[self.name]])
+                with _lock:
+                    self._native = _make(self.name, self._function)
                 own = self._function.__globals__
                 if own.get(self._function.__name__) is self:
                     own[self._function.__name__] = self._native
