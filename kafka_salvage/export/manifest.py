@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +16,7 @@ from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.places import shown
 from kafka_salvage.export.quarantine import surveys_of
 from kafka_salvage.export.receipt import WrittenFile
-from kafka_salvage.integrity.document import dumps
+from kafka_salvage.integrity.document import dumps, text_of
 from kafka_salvage.plan.plan import PartitionPlan, Plan, Status
 from kafka_salvage.scan.replica import Inventory
 
@@ -27,6 +27,11 @@ GAPS = frozenset({Status.AMBIGUOUS, Status.UNDECODABLE, Status.SUSPECT, Status.D
 def dump(document: Mapping[str, Any]) -> bytes:
     """A JSON document, the same bytes for the same values."""
     return dumps(document).encode("utf-8", "backslashreplace")
+
+
+def pieces(document: Mapping[str, Any]) -> Iterator[bytes]:
+    """The same piece by piece."""
+    return (piece.encode("utf-8", "backslashreplace") for piece in text_of(document))
 
 
 def dump_line(document: Any) -> bytes:

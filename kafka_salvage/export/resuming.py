@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,12 @@ def _writers() -> str:
     return digest.hexdigest()
 
 
-def fingerprint(plan: Plan, report: bytes, choices: Mapping[str, Any]) -> str:
+def fingerprint(plan: Plan, report: Iterable[bytes], choices: Mapping[str, Any]) -> str:
     """A digest of all that the output depends on.
 
     Args:
         plan: names the evidence.
-        report: `report.json`.
+        report: `report.json`, piece by piece.
         choices: of plan and writer, plain values.
     """
     segments = {
@@ -53,10 +53,13 @@ def fingerprint(plan: Plan, report: bytes, choices: Mapping[str, Any]) -> str:
         for segment in replica.segments
     }
     identities = [[*name, identity_of(segments[name])] for name in sorted(segments)]
+    digest = hashlib.sha256()
+    for piece in report:
+        digest.update(piece)
     text = {
         "program": _writers(),
         "choices": choices,
-        "report": hashlib.sha256(report).hexdigest(),
+        "report": digest.hexdigest(),
         "files": identities,
     }
     return hashlib.sha256(json.dumps(text, sort_keys=True).encode()).hexdigest()[:32]

@@ -90,7 +90,6 @@ class _Rescue:
         self._begun = dt.datetime.now(dt.UTC)
         self._plan = plan
         self._report = report
-        self._document = manifest.dump(report.to_dict())
         self._options = options
         self._stage = stage
         self._progress = progress
@@ -102,7 +101,7 @@ class _Rescue:
             "segment_limit": options.segment_limit,
             "show_secrets": plan.policy.show_secrets,
         }
-        self._bookmarks = Bookmarks(stage, fingerprint(plan, self._document, choices))
+        self._bookmarks = Bookmarks(stage, fingerprint(plan, manifest.pieces(report.document), choices))
 
     def write(self, out: Path) -> Receipt:
         """Writes and commits.
@@ -151,7 +150,10 @@ class _Rescue:
         return receipt
 
     def _write_report(self) -> list[WrittenFile]:
-        made = [self._stage.write(REPORT, "document", self._document)]
+        document = self._stage.create(REPORT, "document")
+        for piece in manifest.pieces(self._report.document):
+            document.write(piece)
+        made = [document.finish()]
         overflow: StagedFile | None = None
         for finding in self._report.findings_overflow:
             overflow = overflow or self._stage.create("findings.jsonl", "document")

@@ -51,6 +51,10 @@ class FakeReport:
     def to_dict(self) -> dict[str, Any]:
         return {"schema": "kafka-salvage.report/1", "b": 2, "a": 1}
 
+    @property
+    def document(self) -> dict[str, Any]:
+        return self.to_dict()
+
 
 _DECIDED = frozenset({Transaction.COMMITTED, Transaction.ABORTED})
 
