@@ -29,6 +29,8 @@ BLOCK = 1024
 """Values that are packed together."""
 FEW = 256
 """Values of a sequence that is not worth packing."""
+PLAIN = 1 << 14
+"""Values of all longer sequences that are kept as themselves, about 1 KB each: packing takes longer than it saves there."""
 _OPENED = 12
 """Blocks whose values are kept, over all sequences, for who looks at neighbours one by one."""
 
@@ -159,6 +161,37 @@ def _unkeyed(value: object) -> int:
     return 0
 
 
+class _Room:
+    """How many values more may be kept as themselves."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._lock = threading.RLock()
+
+    def take(self, count: int) -> bool:
+        with self._lock:
+            if count > self._left:
+                return False
+            self._left -= count
+            return True
+
+    def give(self, count: int) -> None:
+        with self._lock:
+            self._left += count
+
+
+_room = _Room(PLAIN)
+
+
+class _Values(tuple[T, ...]):
+    """Values that are kept as themselves, in room that is given back with them."""
+
+    room: _Room
+
+    def __del__(self) -> None:
+        self.room.give(len(self))
+
+
 _opened = _Opened()
 _serial = itertools.count()
 
@@ -182,13 +215,18 @@ class Compact(Sequence[T], Generic[T]):
         self._keys: list[int] = []
         self._rest: list[T] = []
         self._serial = next(_serial)
+        self._room = _room
+        self._taken = 0
         self.extend(values)
 
     def append(self, value: T) -> None:
         """Adds a value."""
         self._rest.append(value)
-        if len(self._rest) >= BLOCK:
-            self._pack()
+        if len(self._rest) >= BLOCK + self._taken:
+            if not self._blocks and self._room.take(BLOCK):
+                self._taken += BLOCK
+            else:
+                self._pack()
 
     def extend(self, values: Iterable[T]) -> None:
         """Adds values."""
@@ -201,11 +239,23 @@ class Compact(Sequence[T], Generic[T]):
 
     def settled(self) -> Sequence[T]:
         """The same for good: the values themselves where they are few, otherwise all of them packed."""
+        self._give_back()
         if not self._blocks and len(self._rest) < FEW:
             return tuple(self._rest)
+        if not self._blocks and self._room.take(len(self._rest)):
+            values = _Values(self._rest)
+            values.room = self._room
+            return values
         if self._rest:
             self._pack()
         return self
+
+    def _give_back(self) -> None:
+        self._room.give(self._taken)
+        self._taken = 0
+
+    def __del__(self) -> None:
+        self._give_back()
 
     def _place(self, shape: Hashable) -> int:
         place = self._places.get(shape)
@@ -236,9 +286,15 @@ class Compact(Sequence[T], Generic[T]):
             self._add(self._key(first), block)
 
     def _pack(self) -> None:
+        rest, self._rest = self._rest, []
+        self._give_back()
+        for start in range(0, len(rest), BLOCK):
+            self._pack_some(rest[start : start + BLOCK])
+
+    def _pack_some(self, values: list[T]) -> None:
         shapes: list[int] = []
         numbers: list[Numbers] = []
-        for value in self._rest:
+        for value in values:
             shape, each = self._codec.part(value)
             shapes.append(self._place(shape))
             numbers.append(each)
@@ -247,8 +303,7 @@ class Compact(Sequence[T], Generic[T]):
             mine = [each for each, shape in zip(numbers, shapes, strict=True) if shape == kind]
             return np.array(mine, np.int64).reshape(len(mine), -1)
 
-        self._add(self._key(self._rest[0]), _Block(shapes, table))
-        self._rest = []
+        self._add(self._key(values[0]), _Block(shapes, table))
 
     def _add(self, key: int, block: _Block) -> None:
         self._keys.append(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions import compact
 from kafka_salvage.regions.compact import BLOCK, FEW, Compact
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.shapes import findings_of, make, part, part_text, together
@@ -28,6 +30,12 @@ leaves = (
     | st.binary(max_size=9)
 )
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text(), inner))
+
+
+@pytest.fixture(autouse=True)
+def _no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but short sequences is kept as it is."""
+    monkeypatch.setattr(compact, "_room", compact._Room(0))
 
 
 def _typed(value: Any) -> Any:
@@ -153,3 +161,15 @@ def test_what_many_damages_take() -> None:
         tracemalloc.stop()
     assert len(made) == 50 * BLOCK
     assert size < 20 * len(made)
+
+
+def test_no_more_values_are_kept_as_they_are_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = compact._Room(4 * BLOCK)
+    monkeypatch.setattr(compact, "_room", room)
+    rng = random.Random(1)
+    kept = [findings_of(_finding(at, rng) for at in range(BLOCK + 500)).settled() for _ in range(4)]
+    assert [isinstance(each, tuple) for each in kept] == [True, True, False, False]
+    assert room._left == 4 * BLOCK - 2 * (BLOCK + 500)
+    del kept[:]
+    gc.collect()
+    assert room._left == 4 * BLOCK
