@@ -95,7 +95,7 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
     written = incarnation.main or nothing_live or _asked_for(incarnation, policy)
     pieces = _output(work, ledger)
     endings = work.endings()
-    labels = make_labels(work.timeline.pieces, ledger.raw, edges, endings)
+    labels = make_labels(work.timeline.pieces, ledger.raw, edges, endings, work.doubtful_gaps())
     tiers = work.used + work.spare
     steps = steps_of(pieces, work.home, work.reason(pieces))
     branches: list[Branch] = []

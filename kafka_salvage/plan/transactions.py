@@ -25,6 +25,7 @@ from kafka_salvage.vector.distinct import distinct
 
 CODE = {label: code for code, label in enumerate(TRANSACTION_CODES)}
 
+NO_GAPS: I64 = np.empty(0, np.int64)
 HOLES = frozenset({Status.AMBIGUOUS, Status.UNDECODABLE, Status.SUSPECT, Status.DIVERGENT, Status.LOST, Status.MISSING})
 """Statuses of offsets whose batches cannot be asked."""
 
@@ -145,7 +146,11 @@ class Witness(Protocol):
 
 
 def make_labels(
-    pieces: Sequence[Piece], ledger: Sequence[OffsetSpan], edges: Edges = read_edges, witness: Witness | None = None
+    pieces: Sequence[Piece],
+    ledger: Sequence[OffsetSpan],
+    edges: Edges = read_edges,
+    witness: Witness | None = None,
+    gaps: I64 = NO_GAPS,
 ) -> Labels:
     """Fates of the transactional batches of one line.
 
@@ -154,8 +159,10 @@ def make_labels(
         ledger: its ranges as if nothing were trimmed.
         edges: reads batches again where a piece begins or ends inside a stretch of one producer.
         witness: decides what the markers leave open.
+        gaps: offsets where more holes begin, that the ledger does not name.
     """
     holes = np.fromiter((span.offsets.start for span in ledger if span.status in HOLES), np.int64)
+    holes = np.sort(np.concatenate([holes, gaps]))
     rows = _gather(pieces, holes, edges)
     codes = _judge(rows, len(holes))
     if witness is not None:

@@ -22,7 +22,9 @@ from kafka_salvage.plan.steps import Reason
 from kafka_salvage.plan.strands import EMPTY, Strand, kept, minus, run_columns, spans_of, strand_from
 from kafka_salvage.plan.timeline import UNBOUNDED, Piece, Timeline
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.survey import GAPS_ALONE
 from kafka_salvage.regions.verdict import Finding
+from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.replica import State
 
 _LACKING = (Status.LOST, Status.MISSING, Status.UNDECODABLE, Status.SUSPECT)
@@ -121,6 +123,14 @@ class Work:
                 min(s.replica.high_watermark, ends[id(s)]) for s in self.copies if s.replica.high_watermark is not None
             ]
         return max(known, default=None)
+
+    def doubtful_gaps(self) -> I64:
+        """Offsets where gaps begin that only look like compaction, for other gaps do: an end of a transaction may lie there."""
+        if not self.compaction.compacted or self.compaction.reason != GAPS_ALONE:
+            return np.empty(0, np.int64)
+        starts, stops = run_columns(self.timeline.pieces)[:2]
+        found: I64 = stops[:-1][stops[:-1] < starts[1:]]
+        return found
 
     def endings(self) -> Endings:
         """What is known of its transactions besides the markers on the line."""

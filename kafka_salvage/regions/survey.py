@@ -23,6 +23,8 @@ __all__ = ["SegmentContext", "SurveyOptions", "survey_replica", "survey_segment"
 
 COORDINATOR_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 """Kafka's own topics that are always compacted."""
+GAPS_ALONE = "other touching batches leave gaps, too"
+"""Why a topic counts as compacted that shows no other sign of a cleaning."""
 
 Judge = Callable[[SegmentFile, SegmentContext, SurveyOptions], SegmentSurvey]
 """Surveys one segment; asked again, with another context, for one that must be looked at a second time."""
@@ -153,7 +155,7 @@ def decide_compaction(replica: Replica, surveys: Sequence[SegmentSurvey], option
     pairs = sum(max(0, one.facts.gap_pairs - one.facts.jump - one.facts.loose) for one in surveys)
     jumps = sum(one.facts.jump or one.facts.loose > 0 for one in surveys)
     if pairs > 1 or (pairs == 1 and jumps):
-        return Compaction(True, "other touching batches leave gaps, too")
+        return Compaction(True, GAPS_ALONE)
     return Compaction(False, "no batch shows a sign of compaction")
 
 
