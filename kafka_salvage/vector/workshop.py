@@ -114,6 +114,10 @@ def _returned(worker: _Worker, *, useful: bool) -> None:
             _idle.append(worker)
     if not useful:
         worker.end()
+        return
+    later = threading.Timer(2 * IDLE, dismiss)  # it has ended by then, and is to be taken note of
+    later.daemon = True
+    later.start()
 
 
 def dismiss() -> None:
