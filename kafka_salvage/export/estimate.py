@@ -14,7 +14,8 @@ from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.lines import Line
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.export.quarantine import kept_aside, surveys_of
-from kafka_salvage.plan.plan import Plan, Step
+from kafka_salvage.integrity.accounts import runs_met
+from kafka_salvage.plan.plan import Plan
 from kafka_salvage.progress import Ahead
 from kafka_salvage.scan.replica import Inventory
 
@@ -35,13 +36,6 @@ _OUTPUT = {"segments": 1.0, "jsonl": 4.0, "parquet": 1.0, "arrow": 2.0}
 """Bytes that a byte of evidence becomes, roughly."""
 
 
-def _records(step: Step) -> int:
-    """Records among a step's runs; a run that it only touches counts whole."""
-    runs = step.survey.runs
-    inside = (runs.start < step.stop) & (runs.stop > step.start) & (runs.records > 0)
-    return int(runs.records[inside].sum())
-
-
 def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str, int]:
     """Bytes per format.
 
@@ -53,18 +47,18 @@ def needs(plan: Plan, lines: Sequence[Line], options: ExportOptions) -> dict[str
     wanted: dict[str, int] = {}
     for name in options.formats:
         if name == "jsonl":
-            records = sum(_records(step) for line in lines for step in line.steps)
+            records = sum(runs_met(line.steps) for line in lines)
             full = stored * 4 // 3 + records * PER_RECORD
             wanted[name] = full if options.compress == "none" else stored + records * 8
         elif name == "arrow":
-            wanted[name] = stored + PER_ROW * sum(_records(step) for line in lines for step in line.steps)
+            wanted[name] = stored + PER_ROW * sum(runs_met(line.steps) for line in lines)
         else:
             wanted[name] = stored
     if plan.policy.selection.narrows_records:
         wanted = dict.fromkeys(wanted, 0)
     if options.latest_per_key:
         wanted = dict.fromkeys(wanted, 0)  # how many are the latest of their keys is not known
-        wanted["keys"] = PER_KEY * sum(_records(step) for line in lines for step in line.steps)
+        wanted["keys"] = PER_KEY * sum(runs_met(line.steps) for line in lines)
     wanted["quarantine"] = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
     wanted["documents"] = DOCUMENTS
     return wanted

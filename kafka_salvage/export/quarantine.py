@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.places import encode, encode_path, shown
 from kafka_salvage.export.receipt import Shortfall, WrittenFile
 from kafka_salvage.export.resuming import ASIDE, Bookmark, Bookmarks
+from kafka_salvage.plan.packed import segments_of
 from kafka_salvage.plan.plan import Plan
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.map import Region
@@ -30,18 +32,17 @@ def surveys_of(plan: Plan) -> list[SegmentSurvey]:
     for partition in plan.partitions:
         if not plan.policy.selection.wants(partition.topic, partition.partition):
             continue
-        steps = [*partition.steps, *(step for branch in partition.branches for step in branch.steps)]
-        for survey in [
-            *(survey for replica in partition.replicas for survey in replica.segments),
-            *(step.survey for step in steps),
-        ]:
+        lines = [partition.steps, *(branch.steps for branch in partition.branches)]
+        for survey in chain(
+            (survey for replica in partition.replicas for survey in replica.segments), *map(segments_of, lines)
+        ):
             known.setdefault((survey.segment.file.source, survey.segment.file.path), survey)
     return [known[key] for key in sorted(known)]
 
 
 def kept_aside(survey: SegmentSurvey) -> Iterator[Region]:
     """Regions of a file whose bytes go to the quarantine."""
-    return (region for region in survey.regions if region.verdict in QUARANTINED or region.verdict is Verdict.REPAIRED)
+    return survey.regions.of(QUARANTINED | {Verdict.REPAIRED})
 
 
 def place(survey: SegmentSurvey, region: Region) -> str:
@@ -74,13 +75,10 @@ def write_quarantine(
     lines: list[bytes] = []
     missed: list[Shortfall] = []
     for survey in surveys_of(plan):
-        regions = list(kept_aside(survey))
-        if not regions:
-            continue
         file = survey.segment.file
         with ExitStack() as stack:
             source: Source | None = None
-            for region in regions:
+            for region in kept_aside(survey):
                 known, _ = bookmarks.find(ASIDE, place(survey, region))
                 if not known.files:
                     try:

@@ -133,6 +133,17 @@ def steps_in(line: Sequence[Step], own: Container[int]) -> Sequence[Step]:
     return [step for step in line if id(step.survey) in own]
 
 
+def runs_met(steps: Sequence[Step]) -> int:
+    """Records of the runs that some steps meet; a run that is only touched counts whole."""
+    total = 0
+    for group in _by_segment(steps):
+        runs, starts, stops = group.survey.runs, group.starts, group.stops
+        first = np.searchsorted(stops, runs.start, side="right")
+        behind = np.searchsorted(starts, runs.stop, side="left")
+        total += int((np.maximum(runs.records, 0) * np.maximum(behind - first, 0)).sum())
+    return total
+
+
 def _by_segment(steps: Sequence[Step]) -> Iterator[_Group]:
     parts: dict[tuple[int, Verdict], list[tuple[SegmentSurvey, I64, I64]]] = {}
     if isinstance(steps, Compact):

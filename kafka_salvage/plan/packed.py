@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 from kafka_salvage.plan.plan import OffsetSpan, Step
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.compact import Compact, Numbers, Same
+from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.shapes import Told
 
 
@@ -54,3 +55,11 @@ def packed_spans(spans: Iterable[OffsetSpan]) -> Sequence[OffsetSpan]:
 def packed_steps(steps: Iterable[Step]) -> Sequence[Step]:
     """Steps of a line, packed where there are many."""
     return Compact(StepCodec(), steps).settled()
+
+
+def segments_of(steps: Sequence[Step]) -> Iterator[SegmentSurvey]:
+    """Segments that some steps lie in; one may come more than once."""
+    if isinstance(steps, Compact):
+        yield from (shape[0].value for shape in steps.all_shapes())
+    else:
+        yield from (step.survey for step in steps)
