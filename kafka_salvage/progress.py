@@ -149,9 +149,10 @@ class _Pace:
         if lately <= 0:
             return mean, _UNSURE
         apart, (uneven, turns) = max(lately / mean, mean / lately) - 1, _unevenness(pairs, mean)
+        unsure = max(_SURE, _UNSURE * _FEW / len(pairs))  # a few seconds alike do not tell that the next are
         if len(pairs) > _RECENT and turns <= 1 and apart > max(_CHANGED, 2 * error_lately):
-            return lately, max(_SURE, error_lately, apart)
-        return mean, max(_SURE, error, apart, uneven)
+            return lately, max(unsure, error_lately, apart)
+        return mean, max(unsure, error, apart, uneven)
 
 
 def _mean(pairs: Sequence[tuple[_Sample, _Sample]]) -> tuple[float, float]:

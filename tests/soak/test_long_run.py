@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 
 import pytest
 
+from kafka_salvage.cli.progress import _ROUGH
 from tests.support.build import GZIP
 from tests.support.long_run import Told
 from tests.support.scenario_ten import hold, staged
@@ -39,28 +39,31 @@ def tell(name: str, told: Told, wrong: list[tuple[float, float, float]]) -> None
     )
 
 
-def outside(told: Told) -> list[tuple[float, float, float, float]]:
-    """(share done, seconds left in truth, and the range that was said) where the truth lies outside."""
+def misleading(told: Told) -> list[tuple[float, float, float, float, float]]:
+    """(share done, seconds left in truth, what was said, and the range) from 5 % on, where a person was told wrong.
+
+    That is: where one number was shown, and it is off by more than a fifth; or a range, and the truth lies outside by that.
+    """
     found = []
     for line in told.lines:
         share, left = line["all_bytes_done"] / max(1, line["all_bytes_total"]), told.seconds - line["seconds"]
-        low, high = line["eta_soonest_seconds"], line["eta_latest_seconds"]
-        if share >= 0.05 and left >= LEAST and not (low is not None and 0.8 * low <= left <= 1.2 * high):
-            found.append((round(share, 3), round(left, 1), low, high))
+        said, low, high = line["eta_seconds"], line["eta_soonest_seconds"], line["eta_latest_seconds"]
+        if share < 0.05 or left < LEAST:
+            continue
+        shown = None if said is None else (said, said) if high <= low * _ROUGH + 1 else (low, high)
+        if shown is None or not shown[0] / 1.2 <= left <= shown[1] / 0.8:
+            found.append((round(share, 3), round(left, 1), said, low, high))
     return found
 
 
 @pytest.mark.parametrize("formats", [["segments"], ["jsonl"]], ids=["segments", "jsonl"])
 def test_killed_twice_and_the_eta_was_right(formats: list[str]) -> None:
-    """While it is checked, how fast it will be written is known from a trial only: a range. Then the truth within a fifth."""
+    """How fast a disk is that others use, too, nobody can promise: what is shown as a number is right, a range holds the truth."""
     with staged(4, 3, SEGMENT, 0.25) as scene:
         whole = hold(scene, formats)
-    writing = replace(whole, lines=[line for line in whole.lines if line["stage"] == "write" and line["bytes_done"]])
-    settled = [each for each in off(writing) if each[0] > 0.55]
     tell(f"salvage to {formats[0]}", whole, off(whole))
     assert len(whole.lines) >= 20
-    assert not settled
-    assert not outside(whole)
+    assert not misleading(whole)
 
 
 def test_the_eta_of_a_check_is_right() -> None:
