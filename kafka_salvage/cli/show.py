@@ -12,6 +12,7 @@ import click
 from kafka_salvage.cli import exits, options
 
 Row = dict[str, Any]
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 _BATCH = (
     "baseOffset",
     "lastOffset",
@@ -82,7 +83,7 @@ def _code(row: Row) -> exits.Exit:
 
 
 def _json_line(row: Row) -> Iterator[str]:
-    yield json.dumps(row, separators=(",", ":"))
+    yield _encoded(row)
 
 
 def _text_lines(row: Row) -> Iterator[str]:
