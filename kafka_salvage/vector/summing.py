@@ -29,7 +29,7 @@ def make_move(polynomial: Polynomial, *, carryless: bool) -> Callable[[int, int]
     if carryless:
         # A product of 63 bits, reduced like a word of the message; that reduction multiplies by x^32, so the factors
         # are x^-32 short.
-        squares = embedded(polynomial.squares(lead=32))
+        squares = embedded(lambda: polynomial.squares(lead=32))
         reduce_word = make_reduce_word(polynomial)
 
         @outlined
@@ -43,7 +43,7 @@ def make_move(polynomial: Polynomial, *, carryless: bool) -> Callable[[int, int]
             return register
 
         return move
-    squares = embedded(polynomial.squares())
+    squares = embedded(lambda: polynomial.squares())
     reflected = polynomial.reflected
 
     @outlined
@@ -66,7 +66,7 @@ def make_move(polynomial: Polynomial, *, carryless: bool) -> Callable[[int, int]
 
 def make_table(polynomial: Polynomial) -> Update:
     """Slicing by 8: plain arithmetic, right on any little-endian machine; the second witness."""
-    tables = embedded(polynomial.packed_tables())
+    tables = embedded(lambda: polynomial.packed_tables())
 
     @outlined
     def update(register: int, address: int, size: int) -> int:
@@ -174,8 +174,14 @@ def make_fused(polynomial: Polynomial, words: Update) -> Update:
     reduce = make_reduce(polynomial)
     low, high = polynomial.fold(128)
     far_low, far_high = polynomial.fold(256)
-    once, twice = embedded(polynomial.shift_tables(stream)), embedded(polynomial.shift_tables(2 * stream))
-    thrice, whole = embedded(polynomial.shift_tables(3 * stream)), embedded(polynomial.shift_tables(block))
+    once, twice = (
+        embedded(lambda: polynomial.shift_tables(stream)),
+        embedded(lambda: polynomial.shift_tables(2 * stream)),
+    )
+    thrice, whole = (
+        embedded(lambda: polynomial.shift_tables(3 * stream)),
+        embedded(lambda: polynomial.shift_tables(block)),
+    )
     step, rest = simd.crc32c_step, make_streams(words, block)
 
     @inner
