@@ -227,13 +227,19 @@ class GroupTarget(Target):
             if name in _BUSY:
                 raise _active({group: "active"})
 
-        answer = self._asked(ask, doing, refused)
-        if answer is None:
-            raise failure("GROUP_ID_NOT_FOUND", "", self.address, doing)
-        for each in answer.topic_partitions:
-            if each.error is not None:
-                refused(str(each.error.name()))
-                raise self.failure(each.error, f"{doing} in {each.topic}-{each.partition}")
+        deadline = time.monotonic() + 3 * self._wait
+        while True:
+            answer = self._asked(ask, doing, refused)
+            if answer is None:
+                raise failure("GROUP_ID_NOT_FOUND", "", self.address, doing)
+            failed = next((each for each in answer.topic_partitions if each.error is not None), None)
+            if failed is None:
+                return
+            name = str(failed.error.name())
+            refused(name)
+            if name not in _PASSING or time.monotonic() > deadline:  # a coordinator that moves says so per partition
+                raise self.failure(failed.error, f"{doing} in {failed.topic}-{failed.partition}")
+            time.sleep(0.5)
 
 
 def _metadata(position: NewPosition) -> str:
