@@ -62,9 +62,11 @@ class Overs:
     @cached_property
     def claims(self) -> tuple[I64, I64, I64, I64]:
         """What sane headers claim: first and last offset, first byte and end."""
-        table = self.table[self.table[:, Over.KIND] != Kind.LOST]
-        stop = table[:, Over.POSITION] + table[:, Over.CLAIM]
-        return table[:, Over.OFFSET], table[:, Over.LAST], table[:, Over.POSITION], stop
+        sane = self.table[:, Over.KIND] != Kind.LOST
+        first, last, start, size = (
+            self.table[sane, column] for column in (Over.OFFSET, Over.LAST, Over.POSITION, Over.CLAIM)
+        )
+        return first, last, start, start + size
 
     @property
     def zeros_behind(self) -> I64:
