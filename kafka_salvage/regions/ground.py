@@ -5,6 +5,7 @@ Every answer is remembered by position, so that hostile input cannot make one qu
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 
 import numpy as np
@@ -16,6 +17,8 @@ from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.resync import RangeCrc, Sanity
 from kafka_salvage.source.source import Source
 
+_LOOKED, _PLACES = 1 << 20, 64
+"""Bytes that are searched for a header at once, and places in them that are looked at."""
 END_SLACK = 8
 """Zero bytes that a batch may end with and that are taken for the start of the blank tail."""
 MOST_CLAIMS = 256
@@ -91,6 +94,22 @@ class Ground:
                 self._heads.clear()
             self._heads[position] = read_head(self.source, position, self.size)
         return self._heads[position]
+
+    def last_header(self, start: int, offset: int) -> Head | None:
+        """A sane header behind ``start`` that names an offset, and whose batch would end with the data; None without one."""
+        wanted = struct.pack(">q", offset)
+        for low in range(start, self.data_stop, _LOOKED):
+            data = self.source.read(low, min(low + _LOOKED + len(wanted) - 1, self.data_stop)).tobytes()
+            at = data.find(wanted)
+            for _ in range(_PLACES):
+                if at < 0:
+                    break
+                head = self.head(low + at)
+                far = min(self.size, self.data_stop + END_SLACK)
+                if head is not None and self.data_stop <= head.stop <= far and self.sane(low + at):
+                    return head
+                at = data.find(wanted, at + 1)
+        return None
 
     def sane(self, position: int) -> bool:
         """Whether a sane header stands there."""

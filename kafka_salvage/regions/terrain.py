@@ -169,6 +169,10 @@ class Terrain:
                 reaches = head is not None and head.stop >= min(gap.stop, ground.data_stop)
                 lost, is_open = tail_offsets(head, low, available, ceiling, reaches)
                 lost = lost if lost.size else None
+                if lost is not None and not is_open and head is not None and head.stop > ground.data_stop:
+                    # its length may lie, and the last batch be damaged
+                    behind = ground.last_header(gap.start + 1, lost.stop)
+                    lost = lost if behind is None else OffsetRange(lost.start, behind.last_offset + 1)
                 low = lost.stop if lost is not None and not is_open else low
             torn = ceiling is None and (head is not None or damage.fact.reason is StopReason.SHORT)
             regions += self._damaged(gap.start, zeros, damage, lost, is_open, torn=torn)

@@ -281,6 +281,15 @@ def test_a_batch_at_the_end_of_all_offsets_is_named() -> None:
     assert survey.runs.next_offset.tolist() == [bases[1]]
 
 
+@pytest.mark.parametrize("kind", [(2, 0), (2, build.ZSTD)])
+def test_a_length_past_the_end_does_not_hide_that_the_last_batch_is_damaged_too(kind: tuple[int, int]) -> None:
+    """Its header goes on with the next offset, and its batch ends with the file."""
+    segment = plain_segment(kind, 1000)
+    survey, _ = judge(segment, "field 10 length ^0x20000\nfield 11 crc ^1")
+    lost = OffsetRange(segment.infos[10].base_offset, segment.infos[11].last_offset + 1)
+    assert [r.offsets for r in survey.regions if r.verdict is Verdict.DAMAGED] == [lost]
+
+
 def test_a_file_named_too_high_keeps_its_batches() -> None:
     segment = plain_segment((2, 0), 0)
     survey = survey_bytes(segment.data, base=50, context=SEALED)
