@@ -7,7 +7,8 @@ from typing import Any
 
 from kafka_salvage.plan.plan import OffsetSpan, Step
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import Compact, Numbers, Same
+from kafka_salvage.regions.block import Numbers
+from kafka_salvage.regions.compact import Compact, Same
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.shapes import Told
 

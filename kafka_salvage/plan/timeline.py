@@ -17,7 +17,8 @@ import numpy as np
 
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import Compact, Numbers, Same
+from kafka_salvage.regions.block import Numbers
+from kafka_salvage.regions.compact import Compact, Same
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, BatchTable, Bool

@@ -20,11 +20,11 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from kafka_salvage.regions.packing import Column, narrowest
+from kafka_salvage.regions.block import Block, Numbers, numbers_of
+from kafka_salvage.regions.packing import Column
 from kafka_salvage.scan.batches import I64
 
 T = TypeVar("T")
-Numbers = tuple[int, ...]
 BLOCK = 1024
 """Values that are packed together."""
 FEW = 256
@@ -60,80 +60,6 @@ class Same:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Same) and self.value is other.value
-
-
-class _Block:
-    """Values, packed: the shape of each, and columns for each shape."""
-
-    __slots__ = ("_columns", "_shapes", "kinds", "size")
-
-    def __init__(self, shapes: Sequence[int], tables: Callable[[int], I64]) -> None:
-        self.size = len(shapes)
-        self.kinds = tuple(dict.fromkeys(shapes))
-        self._shapes: Column | int = shapes[0] if len(self.kinds) == 1 else np.array(shapes, np.int32)
-        self._columns = [_columns(tables(kind)) for kind in self.kinds]
-
-    def values(
-        self, shapes: Sequence[Any], make: Callable[[Any, Numbers], T], wanted: frozenset[int] | None = None
-    ) -> list[T]:
-        """All of them, or those of wanted shapes."""
-        if isinstance(self._shapes, int):
-            shape = shapes[self._shapes]
-            return [make(shape, numbers) for numbers in _rows(self._columns[0], self.size)]
-        each = self._shapes.tolist()
-        rows = {
-            kind: iter(_rows(columns, each.count(kind)))
-            for kind, columns in zip(self.kinds, self._columns, strict=True)
-            if wanted is None or kind in wanted
-        }
-        if wanted is not None:
-            each = [kind for kind in each if kind in wanted]
-        return [make(shapes[kind], next(rows[kind])) for kind in each]
-
-    def tables(self) -> Iterator[tuple[int, I64, list[Column]]]:
-        """For each shape its number, the places of its values, and their numbers by column."""
-        each = np.zeros(self.size, np.int32) if isinstance(self._shapes, int) else self._shapes
-        for at, (kind, columns) in enumerate(zip(self.kinds, self._columns, strict=True)):
-            places = np.flatnonzero(each == kind) if len(self.kinds) > 1 else np.arange(self.size)
-            yield self.kinds[at], places, _unpacked(columns)
-
-    def shapes(self) -> Column:
-        """Number of the shape of each value."""
-        return np.full(self.size, self._shapes) if isinstance(self._shapes, int) else self._shapes
-
-
-def _table(shapes: I64, rows: Sequence[I64], kind: int) -> I64:
-    """The numbers of the values of one shape."""
-    mine = shapes == kind
-    return np.stack([row[mine] for row in rows], axis=1)
-
-
-def _columns(table: I64) -> list[Any]:
-    """Each column as (number of an earlier one that is as far from it everywhere, that far), or packed."""
-    made: list[Any] = []
-    for at in range(table.shape[1]):
-        column = table[:, at]
-        for before in range(at):
-            apart = int(column[0]) - int(table[0, before])
-            if abs(apart) < 1 << 62 and bool((column - table[:, before] == apart).all()):
-                made.append((before, apart))
-                break
-        else:
-            made.append(narrowest(column))
-    return made
-
-
-def _rows(columns: Sequence[Any], size: int) -> Iterable[Numbers]:
-    if not columns:
-        return itertools.repeat((), size)
-    return zip(*(column.tolist() for column in _unpacked(columns)), strict=True)
-
-
-def _unpacked(columns: Sequence[Any]) -> list[Column]:
-    made: list[Column] = []
-    for column in columns:
-        made.append(made[column[0]] + column[1] if isinstance(column, tuple) else column.unpacked())
-    return made
 
 
 class _Opened:
@@ -210,7 +136,7 @@ class Compact(Sequence[T], Generic[T]):
         self._key = key
         self._shapes: list[Any] = []
         self._places: dict[Hashable, int] = {}
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         self._stops: list[int] = []
         self._keys: list[int] = []
         self._rest: list[T] = []
@@ -282,7 +208,7 @@ class Compact(Sequence[T], Generic[T]):
         for start in range(0, len(which), BLOCK):
             here, rows = places[start : start + BLOCK], [column[start : start + BLOCK] for column in columns]
             first = self._codec.make(self._shapes[int(here[0])], tuple(int(row[0]) for row in rows))
-            block = _Block(here.tolist(), functools.partial(_table, here, rows))
+            block = Block(here.tolist(), functools.partial(numbers_of, here, rows))
             self._add(self._key(first), block)
 
     def _pack(self) -> None:
@@ -303,9 +229,9 @@ class Compact(Sequence[T], Generic[T]):
             mine = [each for each, shape in zip(numbers, shapes, strict=True) if shape == kind]
             return np.array(mine, np.int64).reshape(len(mine), -1)
 
-        self._add(self._key(values[0]), _Block(shapes, table))
+        self._add(self._key(values[0]), Block(shapes, table))
 
-    def _add(self, key: int, block: _Block) -> None:
+    def _add(self, key: int, block: Block) -> None:
         self._keys.append(key)
         self._stops.append(self._packed + block.size)
         self._blocks.append(block)

@@ -10,7 +10,8 @@ from typing import Any
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import Compact, Numbers
+from kafka_salvage.regions.block import Numbers
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.shapes import Told, part_range
 from kafka_salvage.regions.verdict import Finding, Verdict
 

@@ -13,7 +13,8 @@ from typing import Any, overload
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import FEW, Compact, Numbers, Same
+from kafka_salvage.regions.block import Numbers
+from kafka_salvage.regions.compact import FEW, Compact, Same
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64
 
