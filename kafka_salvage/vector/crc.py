@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kafka_salvage.vector import simd, stepping, summing
 from kafka_salvage.vector.cache import inner, kernel, outlined
-from kafka_salvage.vector.headers import COVERED_V2, HEADER
+from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, SMALLEST
 from kafka_salvage.vector.pointers import address_of
 from kafka_salvage.vector.polynomial import CASTAGNOLI, MASK, ZLIB, Polynomial
 from kafka_salvage.vector.target import available, crc_variant, target
@@ -79,43 +79,46 @@ def zlib_apart(address: int, size: int) -> int:
     return zlib_of(address, size)
 
 
-def _batch_sum() -> Callable[[int, int], int]:
-    """``castagnoli_batch``."""
-    if crc_variant() in ("sse42", "clmul"):
+def _batch_sum(polynomial: Polynomial) -> Callable[[int, int], int]:
+    """``castagnoli_batch`` or ``zlib_batch``."""
+    castagnoli = polynomial is CASTAGNOLI
+    covered, apart = (COVERED_V2, castagnoli_apart) if castagnoli else (COVERED_LEGACY, zlib_apart)
+    if crc_variant() in ("sse42", "clmul") and castagnoli:
         chain = stepping.make_chain()
         chained = stepping.CHAINED
 
         @inner
         def chained_batch(header: int, size: int) -> int:
             if size > chained:
-                return castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
-            return chain(MASK, header + COVERED_V2, size - COVERED_V2) ^ MASK
+                return apart(header + covered, size - covered)
+            return chain(MASK, header + covered, size - covered) ^ MASK
 
         return chained_batch
     if crc_variant() != "avx512":
 
         @inner
         def narrow_batch(header: int, size: int) -> int:
-            return castagnoli_of(header + COVERED_V2, size - COVERED_V2)
+            return apart(header + covered, size - covered)
 
         return narrow_batch
-    headed = summing.make_headed(CASTAGNOLI)
+    headed = summing.make_headed(polynomial)
     most = summing.HEADED_MOST
-    # The 64 bytes from the header on in one register: what goes before byte 21 is not covered, the next four meet the ones.
-    third = -1 << 40
+    # The 64 bytes from the header on in one register: what goes before is not covered, the first four that are meet the ones.
+    third, first, second = (-1 << 40, -1 << 40, 0xFF) if castagnoli else (-1, MASK, 0)
 
     @inner
     def wide_batch(header: int, size: int) -> int:
         if size < 64 or size > most:
-            return castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
-        covered, ones = simd.octet(0, 0, third, -1, -1, -1, -1, -1), simd.octet(0, 0, third, 0xFF, 0, 0, 0, 0)
-        return headed(simd.masked_512(simd.load_512(header), covered, ones), header + 64, size - 64) ^ MASK
+            return apart(header + covered, size - covered)
+        kept, ones = simd.octet(0, 0, third, -1, -1, -1, -1, -1), simd.octet(0, 0, first, second, 0, 0, 0, 0)
+        return headed(simd.masked_512(simd.load_512(header), kept, ones), header + 64, size - 64) ^ MASK
 
     return wide_batch
 
 
-castagnoli_batch = _batch_sum()
-"""(address of the header, size of the whole batch, at least `HEADER`): CRC of a magic-2 batch; fastest where it is small."""
+castagnoli_batch, zlib_batch = _batch_sum(CASTAGNOLI), _batch_sum(ZLIB)
+"""(address of the header, size of the whole batch): CRC of a magic-2 batch, of a message of magic 0 or 1; fastest where it is
+small. The batch is no smaller than its header."""
 
 
 @kernel
@@ -135,8 +138,8 @@ def _plain(castagnoli: bool, value: int, address: int, size: int) -> int:
 
 
 @kernel
-def _batch(header: int, size: int) -> int:
-    return castagnoli_batch(header, size)
+def _batch(castagnoli: bool, header: int, size: int) -> int:
+    return castagnoli_batch(header, size) if castagnoli else zlib_batch(header, size)
 
 
 @kernel
@@ -177,10 +180,23 @@ def crc32c_batch(data: Buffer) -> int:
     Raises:
         ValueError: shorter than a header.
     """
+    return _run_batch(True, data, HEADER)
+
+
+def crc32_batch(data: Buffer) -> int:
+    """The CRC-32 of zlib of the covered part of a whole message of magic 0 or 1.
+
+    Raises:
+        ValueError: shorter than any message.
+    """
+    return _run_batch(False, data, SMALLEST)
+
+
+def _run_batch(castagnoli: bool, data: Buffer, least: int) -> int:
     array = np.frombuffer(data, np.uint8)
-    if len(array) < HEADER:
+    if len(array) < least:
         raise ValueError(f"{len(array)} bytes are no batch")
-    return int(_batch(address_of(array), len(array)))
+    return int(_batch(castagnoli, address_of(array), len(array)))
 
 
 def crc32c_combine(first: int, second: int, size: int) -> int:
@@ -196,6 +212,7 @@ def crc32_combine(first: int, second: int, size: int) -> int:
 __all__ = [
     "available",
     "crc32",
+    "crc32_batch",
     "crc32_combine",
     "crc32_table",
     "crc32c",

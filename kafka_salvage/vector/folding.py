@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from kafka_salvage.vector.alike import CODECS, FOLD_MOST, make_run, note
 from kafka_salvage.vector.cache import inner
-from kafka_salvage.vector.crc import zlib_apart
-from kafka_salvage.vector.headers import COVERED_LEGACY, HEADER, OVERHEAD, least_length
+from kafka_salvage.vector.crc import zlib_batch
+from kafka_salvage.vector.headers import HEADER, OVERHEAD, least_length
 from kafka_salvage.vector.pointers import (
     load_be32,
     load_be64,
@@ -109,7 +109,7 @@ def _extend_legacy(
             if time < 0:
                 break
             low, high = min(low, time), max(high, time)
-        if zlib_apart(header + COVERED_LEGACY, size - COVERED_LEGACY) != load_beu32(header + 12):
+        if zlib_batch(header, size) != load_beu32(header + 12):
             break
         following += 1
         position += size

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
-from kafka_salvage.vector.crc import castagnoli_add, castagnoli_batch, zlib_add, zlib_apart
+from kafka_salvage.vector.crc import castagnoli_add, castagnoli_apart, zlib_add, zlib_batch
 from kafka_salvage.vector.folding import make_extend
 from kafka_salvage.vector.headers import (
     COVERED_LEGACY,
@@ -26,6 +26,7 @@ from kafka_salvage.vector.headers import (
 )
 from kafka_salvage.vector.pointers import copy, load_be32, load_beu32, load_i8, load_i64, pread, store_64
 from kafka_salvage.vector.polynomial import MASK
+from kafka_salvage.vector.taking import take
 
 
 class Outcome(IntEnum):
@@ -169,7 +170,7 @@ def _make_grown(*, legacy: bool) -> Callable[[int, int, int, int, int, int, int]
 def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], int]:
     """``follow_present``: without ``everything``, magic 2 and batches that fit the work area only (less to compile)."""
     grown = _make_grown(legacy=everything)
-    sum_legacy = zlib_apart if everything else _no_sum
+    sum_legacy = zlib_batch if everything else _no_sum
 
     @inner
     def follow_present(room: int, state: int, block: int, capacity: int) -> int:
@@ -181,8 +182,12 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
         stop, filled, until = load_i64(state + _STOP), load_i64(state + _FILLED), load_i64(state + _UNTIL)
         away = load_i64(state + _ADDRESS) - load_i64(state + _FROM)
         counts = load_i64(state + _COUNTS)
+        last, end = away + min(until, stop) - 1, away + min(filled, stop)
         outcome = _NEXT
         while outcome == _NEXT:
+            if counts == 0:
+                header, rows = take(away + position, last, end, away, block, capacity, rows)
+                position = header - away
             left, present = stop - position, filled - position
             if left < SMALLEST:
                 outcome = _END if left <= 0 else _SHORT
@@ -208,10 +213,10 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
                 elif outcome == _NEXT:
                     if load_i8(header + 16) == 2:
                         stored = load_beu32(header + 17)
-                        computed = castagnoli_batch(header, size)
+                        computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
                     else:
                         stored = load_beu32(header + 12)
-                        computed = sum_legacy(header + COVERED_LEGACY, size - COVERED_LEGACY)
+                        computed = sum_legacy(header, size)
                     if stored == computed:
                         write_row(header, position, block, capacity, rows)
                         if counts != 0:

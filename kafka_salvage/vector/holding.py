@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import IntEnum
 
 from kafka_salvage.vector.cache import inner, kernel
-from kafka_salvage.vector.crc import castagnoli_batch, zlib_of
+from kafka_salvage.vector.crc import castagnoli_apart, zlib_batch
 from kafka_salvage.vector.headers import (
-    COVERED_LEGACY,
+    COVERED_V2,
     HEADER,
     OVERHEAD,
     SMALLEST,
@@ -19,6 +19,7 @@ from kafka_salvage.vector.headers import (
     write_row,
 )
 from kafka_salvage.vector.pointers import load_be32, load_beu32, load_i8, load_i64, pread, store_64
+from kafka_salvage.vector.taking import take
 
 
 class Held(IntEnum):
@@ -61,8 +62,8 @@ def _judged(header: int, left: int) -> int:
 def _sums(header: int, size: int) -> tuple[int, int]:
     """Stored and computed CRC."""
     if load_i8(header + 16) == 2:
-        return load_beu32(header + 17), castagnoli_batch(header, size)
-    return load_beu32(header + 12), zlib_of(header + COVERED_LEGACY, size - COVERED_LEGACY)
+        return load_beu32(header + 17), castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
+    return load_beu32(header + 12), zlib_batch(header, size)
 
 
 @kernel
@@ -97,6 +98,11 @@ def hold(
     filled = max(filled, load_i64(state + 24))
     while outcome == _NEXT:
         header = data + place
+        if summed == 0:
+            header, rows = take(
+                header, data + left - 1, data + min(filled, left), data - position, block, capacity, rows
+            )
+            place = header - data
         if left - place < SMALLEST:
             outcome = _END if left <= place else _SHORT
         elif rows >= capacity:

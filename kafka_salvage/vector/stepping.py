@@ -70,7 +70,8 @@ def make_chain() -> Update:
 
 def make_words(polynomial: Polynomial) -> Update:
     """The CPU's CRC instruction over three interleaved streams."""
-    once, twice = embedded(polynomial.shift_tables(STREAM)), embedded(polynomial.shift_tables(2 * STREAM))
+    once = embedded(lambda: polynomial.shift_tables(STREAM))
+    twice = embedded(lambda: polynomial.shift_tables(2 * STREAM))
     castagnoli = polynomial is CASTAGNOLI
     step = simd.crc32c_step if castagnoli else simd.crc32_step
     byte = simd.crc32c_byte if castagnoli else simd.crc32_byte
@@ -108,8 +109,12 @@ def make_words(polynomial: Polynomial) -> Update:
 def make_streams(words: Update, most: int) -> Update:
     """The CRC instruction over three streams of a third each, up to ``most`` bytes; joined by carry-less products."""
     step, ending = simd.crc32c_step, make_ending(CASTAGNOLI)
-    moves = [CASTAGNOLI.power(64 * turns * streams - 32) for turns in range(most // 24 + 1) for streams in (2, 1)]
-    factors = embedded(struct.pack(f"={len(moves)}I", *moves))
+
+    def moves() -> bytes:
+        powers = [CASTAGNOLI.power(64 * turns * streams - 32) for turns in range(most // 24 + 1) for streams in (2, 1)]
+        return struct.pack(f"={len(powers)}I", *powers)
+
+    factors = embedded(moves)
 
     @outlined
     def update(register: int, address: int, size: int) -> int:

@@ -89,6 +89,8 @@ def varlong(position: int, stop: int) -> tuple[int, int]:
 def near_varint(position: int) -> tuple[int, int]:
     """A zigzag int32 where five bytes may be read whatever they are: (value or `NOT_SO`, next address)."""
     first = load_u8(position)
+    if first & 0x81 == 0:  # one byte, not negative: nearly all are
+        return first >> 1, position + 1
     if first < 128:
         return (first >> 1) ^ -(first & 1), position + 1
     second = load_u8(position + 1)
@@ -103,6 +105,8 @@ def near_varint(position: int) -> tuple[int, int]:
 def near_varlong(position: int) -> tuple[int, int]:
     """A zigzag int64 where ten bytes may be read whatever they are: (value, next address), next 0 when too long."""
     first = load_u8(position)
+    if first & 0x81 == 0:  # one byte, not negative: nearly all are
+        return first >> 1, position + 1
     if first < 128:
         return (first >> 1) ^ -(first & 1), position + 1
     second = load_u8(position + 1)

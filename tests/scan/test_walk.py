@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.scan.batches import BatchTable
+from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.walk import Stop, StopReason, walk
 from kafka_salvage.source.files import FileSource
 from kafka_salvage.source.memory import MemorySource
@@ -83,6 +84,21 @@ def test_any_damage(data: st.DataObject) -> None:
         broken[at : at + data.draw(st.sampled_from([1, 1, 4, 600]))] = data.draw(st.binary(max_size=8))
     start = data.draw(st.sampled_from([0, 0, 1, 100]))
     check(bytes(broken[start:]), window=data.draw(st.sampled_from([4096, 1 << 17])), rows=16)
+
+
+@given(st.lists(st.integers(0, 1300), min_size=1, max_size=30), st.data())
+def test_small_batches_of_any_size_whole_or_hurt(sizes: list[int], data: st.DataObject) -> None:
+    values = [build.Rec(at, build.EPOCH_MS + at, None, bytes([at % 251]) * size) for at, size in enumerate(sizes)]
+    log = bytearray(b"".join(build.v2_batch(at, [value]) for at, value in enumerate(values)))
+    if data.draw(st.booleans()):
+        log[data.draw(st.integers(0, len(log) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    log = log[: data.draw(st.sampled_from([len(log), len(log), len(log) - 1, len(log) // 2]))]
+    rows, stop = plain_walk(bytes(log))
+    source = MemorySource(bytes(log))
+    check(bytes(log), source, window=data.draw(st.sampled_from([4096, 1 << 16])), rows=8)
+    held = list(walk_held(source, window=data.draw(st.sampled_from([1500, 1 << 20]))))
+    assert [row for block in held for row in rows_of(block.batches)] == rows
+    assert held[-1].stop == stop
 
 
 def test_starts_and_stops_where_it_is_told() -> None:

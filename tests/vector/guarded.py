@@ -42,7 +42,7 @@ def sums(area: npt.NDArray[np.uint8]) -> None:
             crc.crc32c(piece), crc.crc32(piece), crc.crc32c_table(piece), crc.crc32_table(piece)
             crc.crc32c(piece, 1), crc.crc32(piece, 1)
             if size >= headers.HEADER:
-                crc.crc32c_batch(piece)
+                crc.crc32c_batch(piece), crc.crc32_batch(piece)
 
 
 def noise(rng: random.Random) -> bytes:
