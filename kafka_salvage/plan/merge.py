@@ -29,7 +29,7 @@ from kafka_salvage.plan.notes import partition_findings
 from kafka_salvage.plan.plan import Branch, OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.timeline import Piece, epochs_of, packed_pieces
+from kafka_salvage.plan.timeline import Piece, epochs_of, packed_pieces, states_of
 from kafka_salvage.plan.transactions import make_labels
 from kafka_salvage.plan.work import Work, place
 from kafka_salvage.regions.runs import ReplicaSurvey
@@ -154,8 +154,10 @@ def _output(work: Work, ledger: Ledger) -> Sequence[Piece]:
     return pieces
 
 
-def _leans(work: Work, pieces: Iterable[Piece], log_start: int) -> bool:
+def _leans(work: Work, pieces: Sequence[Piece], log_start: int) -> bool:
     """Whether output uses other than live files; topics deleted on purpose leave the exit code alone."""
+    if states_of(pieces) <= {State.LIVE}:
+        return False
     return any(piece.state not in (State.LIVE, State.DELETED_TOPIC) and piece.next > log_start for piece in pieces) or (
         work.home is State.LIVE and any(p.state is State.DELETED_TOPIC and p.next > log_start for p in pieces)
     )
@@ -163,7 +165,7 @@ def _leans(work: Work, pieces: Iterable[Piece], log_start: int) -> bool:
 
 def _state(work: Work, pieces: Sequence[Piece]) -> State:
     """State of the partition: that of its lead, unless nothing comes from there."""
-    states = {piece.state for piece in pieces}
+    states = states_of(pieces)
     if not states or work.home in states:
         return work.home
     return sorted(states, key=lambda s: list(State).index(s))[0]

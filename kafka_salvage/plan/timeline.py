@@ -278,6 +278,18 @@ def _disjoint(pieces: Iterable[Piece]) -> bool:
     return all(before.next <= behind.first for before, behind in pairwise(pieces))
 
 
+def segments_in(pieces: Sequence[Piece]) -> Iterator[SegmentSurvey]:
+    """Segments that some pieces lie in; one may come more than once."""
+    if isinstance(pieces, Compact):
+        return (shape[1].value for shape in pieces.all_shapes())
+    return (piece.segment for piece in pieces)
+
+
+def states_of(pieces: Sequence[Piece]) -> set[State]:
+    """States of the files that some pieces lie in."""
+    return {segment.segment.state for segment in segments_in(pieces)}
+
+
 def by_segment(pieces: Iterable[Piece]) -> Iterator[tuple[SegmentSurvey, Iterator[Piece]]]:
     """Neighbours of one segment together; each group is to be used up before the next is asked for."""
     for segment, group in groupby(pieces, key=lambda piece: Same(piece.segment)):

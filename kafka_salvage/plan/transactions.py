@@ -18,7 +18,7 @@ import numpy as np
 
 from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
-from kafka_salvage.plan.timeline import Piece
+from kafka_salvage.plan.timeline import Piece, segments_in
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
 from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
 from kafka_salvage.vector.distinct import distinct
@@ -236,7 +236,8 @@ def _ends(kind: I8, producer: I64) -> I64:
 def _gather(pieces: Sequence[Piece], holes: I64, edges: Edges) -> Rows:
     """Rows of the segments' tables that lie in a piece, cut to it, in offset order."""
     of_segment: dict[int, list[Piece]] = {}
-    for piece in pieces:
+    some = any(len(segment.transactions) for segment in segments_in(pieces))
+    for piece in pieces if some else ():
         if len(piece.segment.transactions):
             of_segment.setdefault(id(piece.segment), []).append(piece)
     parts = [TransactionTable.from_rows([])]

@@ -20,7 +20,7 @@ from kafka_salvage.plan.plan import Branch, Share, Status
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.plan.steps import Reason
 from kafka_salvage.plan.strands import EMPTY, Strand, kept, minus, run_columns, spans_of, strand_from
-from kafka_salvage.plan.timeline import UNBOUNDED, Piece, Timeline
+from kafka_salvage.plan.timeline import UNBOUNDED, Piece, Timeline, segments_in
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.survey import GAPS_ALONE
 from kafka_salvage.regions.verdict import Finding
@@ -147,7 +147,7 @@ class Work:
             any_cluster=self.policy.same_cluster,
             given=given,
             snapshots=(lambda: open_in_snapshots(copies, cuts)) if self.compaction.compacted else None,
-            bases=sorted({piece.segment.segment.base_offset or 0 for piece in self.timeline.pieces}),
+            bases=sorted({segment.segment.base_offset or 0 for segment in segments_in(self.timeline.pieces)}),
         )
 
 
