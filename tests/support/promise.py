@@ -14,6 +14,8 @@ from tests.support.peak import run
 
 PROMISE = 512
 """MiB for the whole process tree: the default of ``--memory``."""
+MARGIN = 32
+"""MiB that must be left: another machine has other libraries, and its kernels may be cold."""
 MIB = 1 << 20
 LARGEST = 2_147_000_000
 """Bytes of a segment: Kafka's are below 2 GiB."""
@@ -27,14 +29,10 @@ class Case:
     Attributes:
         make: writes a partition directory, given the bytes of a segment; gives the exit code that a check must have.
         size: bytes of a segment at full scale, and in the everyday tests.
-        formats: what a salvage writes.
-        apart: each format by itself: together they hold a copy each of what is larger than a block.
     """
 
     make: Callable[[Path, int], int]
     size: tuple[int, int]
-    formats: tuple[str, ...] = FORMATS
-    apart: bool = False
 
 
 def _volume(stretch: Callable[[], volume.Stretch], segments: int = 2) -> Callable[[Path, int], int]:
@@ -77,16 +75,13 @@ CASES = {
     "16 KiB batches": Case(_volume(volume.plain), (LARGEST, 48 * MIB)),
     "zstd": Case(_volume(lambda: volume.plain(codec=ZSTD)), (LARGEST // 4, 24 * MIB)),
     "one record in a batch": Case(_volume(lambda: volume.plain(1, 100)), (LARGEST, 32 * MIB)),
-    "a forged length of 1 GiB": Case(_forged, (LARGEST, 16 * MIB), ("segments", "jsonl")),
-    "a forged length, every format": Case(_forged, (LARGEST // 2, 32 * MIB)),
+    "a forged length of 1 GiB": Case(_forged, (LARGEST, 32 * MIB)),
     "a batch of 100 MiB": Case(_one_batch(104_000, 1000), (0, 0)),
     "a record of 100 MiB": Case(_one_batch(1, 100 * MIB), (0, 0)),
     "a batch that inflates to 100 MiB": Case(_one_batch(104_000, 1000, ZSTD), (0, 0)),
     "compacted, tiny batches": Case(_volume(volume.compacted), (_TWO_MILLION, _TWO_MILLION // 4)),
     "transactions that take turns": Case(_volume(volume.transactions), (_TWO_MILLION // 2, _TWO_MILLION // 4)),
-    "two million batches of transactions": Case(
-        _volume(volume.transactions), (_TWO_MILLION, _TWO_MILLION // 8), ("segments", "jsonl")
-    ),
+    "two million batches of transactions": Case(_volume(volume.transactions), (_TWO_MILLION, _TWO_MILLION // 8)),
 }
 
 
@@ -94,10 +89,9 @@ def hold(name: str, folder: Path, *, full: bool) -> dict[str, int]:
     """Runs every command over a case; gives the peaks in MiB. Each must be within the promise."""
     case, evidence, out = CASES[name], folder / "evidence", folder / "out"
     code = case.make(evidence, case.size[0 if full else 1])
-    commands = [["check"], ["check", "--deep"], *(["salvage", "--format", each] for each in case.formats)]
+    commands = [["check"], ["check", "--deep"], *(["salvage", "--format", each] for each in FORMATS)]
     if not full:  # what one format takes is told by the full scale; here all must fit together
-        together = ["jsonl"] if case.apart else case.formats
-        commands = [["check", "--deep"], ["salvage", *(word for each in together for word in ("--format", each))]]
+        commands = [["check", "--deep"], ["salvage", *(word for each in FORMATS for word in ("--format", each))]]
     peaks = {}
     for words in commands:
         shutil.rmtree(out, ignore_errors=True)
@@ -107,6 +101,7 @@ def hold(name: str, folder: Path, *, full: bool) -> dict[str, int]:
         peaks[" ".join(words)] = made.mib
     shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(evidence)
-    over = {words: mib for words, mib in peaks.items() if mib > PROMISE}
-    assert not over, f"{name}: {over} MiB, where {PROMISE} are promised; all: {peaks}"
+    most = PROMISE - MARGIN
+    over = {words: mib for words, mib in peaks.items() if mib > most}
+    assert not over, f"{name}: {over} MiB, where {PROMISE} are promised and {most} wanted; all: {peaks}"
     return peaks
