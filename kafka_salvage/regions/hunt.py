@@ -30,10 +30,10 @@ from kafka_salvage.scan.walk import Stop, stop_of
 from kafka_salvage.vector.doubts import Over
 
 _MOST_STEPS = 64
-_MOST_RETURNS = 64
-"""Times that the walk is taken back to a batch that it went over, before it goes over none any more …"""
-_FEW_RETURNS = 8
-"""… and one more for so many that it went over for good."""
+_MOST_RETURNS = 16
+"""Times that the walk is taken back to what it went over, whatever that costs …"""
+_MOST_AGAIN = 4
+"""… and how many times the bytes of the file may be walked again, before it goes over nothing any more."""
 
 MOST_WITNESSES = 4
 """Headers of one damage that speak for their offsets; a file full of headers must not outvote its batches."""
@@ -137,6 +137,7 @@ class Hunt:
         self._over: list[I64] = []
         self._returns = 0
         self._went_over = 0
+        self._again = 0
         self._passed: deque[Passed] = deque()
         self._anchor: Chain | None = None
 
@@ -214,7 +215,8 @@ class Hunt:
             return stop
         rows.cut(int(crossed.start[first]))
         self._returns += first < len(over) - 1
-        if self._returns > _MOST_RETURNS + self._went_over // _FEW_RETURNS:
+        self._again += stop.position - int(crossed.start[first])
+        if self._returns > _MOST_RETURNS and self._again > _MOST_AGAIN * self._ground.size:
             self._ahead.stay()
         return stop_of(over[first])
 

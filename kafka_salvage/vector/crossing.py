@@ -17,6 +17,7 @@ from __future__ import annotations
 from kafka_salvage.vector.cache import inner, kernel, outlined
 from kafka_salvage.vector.crc import castagnoli_apart, castagnoli_table, zlib_apart, zlib_move, zlib_table
 from kafka_salvage.vector.doubts import (
+    TOLD_MOST,
     Kind,
     Over,
     could_be_v2,
@@ -60,7 +61,7 @@ _POSITION, _FROM, _FILLED, _ADDRESS = 8 * State.POSITION, 8 * State.FROM, 8 * St
 _ROWS, _STORED, _COMPUTED, _SIZE = 8 * State.ROWS, 8 * State.STORED, 8 * State.COMPUTED, 8 * State.SIZE
 _UNTIL, _ALONE, _STOP, _COUNTS = 8 * State.UNTIL, 8 * State.ALONE, 8 * State.STOP, 8 * State.COUNTS
 _LOST, _ASTRAY, _TORN, _HOST = int(Kind.LOST), int(Kind.ASTRAY), int(Kind.TORN), int(Kind.HOST)
-_MISMATCH, _OTHER = int(Outcome.CRC_MISMATCH), int(Outcome.OTHER)
+_TOLD, _MISMATCH, _OTHER = int(Over.TOLD), int(Outcome.CRC_MISMATCH), int(Outcome.OTHER)
 
 
 @outlined
@@ -279,6 +280,8 @@ def _cross(
     store_64(out + 8 * Over.CLAIM, claim)
     store_64(out + 8 * Over.MAGIC, magic)
     if kind == _HOST:
+        for column in range(TOLD_MOST):  # what stands behind it is believed, whatever sizes tell
+            store_64(out + 8 * (_TOLD + column), -1)
         _row(header, position, size, state, block, capacity, scratch)
     store_64(state + _POSITION, behind)
     store_64(state + _ALONE, alone)
