@@ -167,10 +167,22 @@ def _make_grown(*, legacy: bool) -> Callable[[int, int, int, int, int, int, int]
     return grown
 
 
+def _make_sums(*, legacy: bool) -> Callable[[int, int], tuple[int, int]]:
+    """``sums``: stored and computed CRC of a batch."""
+    sum_legacy = zlib_batch if legacy else _no_sum
+
+    @inner
+    def sums(header: int, size: int) -> tuple[int, int]:
+        if load_i8(header + 16) == 2:
+            return load_beu32(header + 17), castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
+        return load_beu32(header + 12), sum_legacy(header, size)
+
+    return sums
+
+
 def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], int]:
     """``follow_present``: without ``everything``, magic 2 and batches that fit the work area only (less to compile)."""
-    grown = _make_grown(legacy=everything)
-    sum_legacy = zlib_batch if everything else _no_sum
+    grown, sums = _make_grown(legacy=everything), _make_sums(legacy=everything)
 
     @inner
     def follow_present(room: int, state: int, block: int, capacity: int) -> int:
@@ -211,12 +223,7 @@ def _make_follow_present(*, everything: bool) -> Callable[[int, int, int, int], 
                 elif rows >= capacity and outcome <= _NEXT and outcome != _MORE:
                     outcome = _FULL
                 elif outcome == _NEXT:
-                    if load_i8(header + 16) == 2:
-                        stored = load_beu32(header + 17)
-                        computed = castagnoli_apart(header + COVERED_V2, size - COVERED_V2)
-                    else:
-                        stored = load_beu32(header + 12)
-                        computed = sum_legacy(header, size)
+                    stored, computed = sums(header, size)
                     if stored == computed:
                         write_row(header, position, block, capacity, rows)
                         if counts != 0:
