@@ -105,9 +105,10 @@ def tiers_of(survey: ReplicaSurvey) -> list[Tier]:
 
 
 def main_cluster(surveys: Iterable[ReplicaSurvey], policy: Policy) -> tuple[str | None, bool]:
-    """Cluster id of this run, and whether anything but its name speaks for it.
+    """Cluster id of this run, and whether there is no other, or a person has chosen it.
 
-    It is that of the preferred source, else of most log dirs, else the first by name.
+    It is that of the preferred source, else of most log dirs, else the first by name. Most log dirs tell whose partitions are
+    written under their own names; that theirs are meant, where another cluster has one of the same name, is for a person to say.
     """
     votes: Counter[str] = Counter()
     preferred = set()
@@ -120,8 +121,7 @@ def main_cluster(surveys: Iterable[ReplicaSurvey], policy: Policy) -> tuple[str 
     if preferred:
         return min(preferred), True
     ranked = sorted(votes, key=lambda cluster: (-votes[cluster], cluster))
-    clear = len(ranked) < 2 or votes[ranked[0]] > votes[ranked[1]]
-    return (ranked[0] if ranked else None), clear
+    return (ranked[0] if ranked else None), len(ranked) < 2
 
 
 def sort_key(survey: ReplicaSurvey) -> tuple[str, str, str]:

@@ -45,19 +45,22 @@ def test_side_files_alone(tmp_path: Path, capsys: Caught) -> None:
     )
 
 
-@pytest.mark.parametrize(("brokers", "code"), [(2, 4), (3, 6)])
-def test_two_clusters_are_named_as_such(tmp_path: Path, capsys: Caught, brokers: int, code: int) -> None:
+@pytest.mark.parametrize(("brokers", "shared", "code"), [(2, True, 4), (3, True, 4), (3, False, 6)])
+def test_two_clusters_are_named_as_such(tmp_path: Path, capsys: Caught, brokers: int, shared: bool, code: int) -> None:
     """Nobody's offsets disagree, and no side file is damaged: what is to be decided is which cluster is meant."""
     homes = [clean(tmp_path / f"b{number}", node=number) for number in range(brokers)]
     properties = homes[-1] / "meta.properties"
     lines = [line for line in properties.read_text().splitlines() if not line.startswith("cluster.id")]
     properties.write_text("\n".join([*lines, "cluster.id=zzzzzzzzzzzzzzzzzzzzzz"]) + "\n")
+    if not shared:
+        for name in ("orders-0", "payments-1"):
+            (homes[-1] / name).rename(homes[-1] / f"their-{name}")
     assert run(["check", *map(str, homes)]) == code
     first, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith(
         "A PERSON MUST DECIDE: two clusters have partitions of the same name (orders-0, payments-1): --prefer NAME; "
-        if code == 4
-        else "NOTHING LOST, ANOTHER CLUSTER IS KEPT APART: orders-0, payments-1; "
+        if shared
+        else "NOTHING LOST, ANOTHER CLUSTER IS KEPT APART: their-orders-0, their-payments-1; "
     )
 
 

@@ -65,8 +65,12 @@ def test_two_clusters_are_never_mixed_unless_ids_mean_nothing(tmp_path: Path) ->
     (two / ".lock").write_bytes(b"")
     report = rescued(tmp_path / "out", (one, two, three), topic="payments")
     assert "cluster-mismatch" in {finding["code"] for finding in report["findings"]}
-    assert report["summary"]["exit_code"] == 3
+    assert report["summary"]["exit_code"] == 4
+    assert 3 in report["summary"]["conditions"]
     assert set(exported(tmp_path / "out")) < set(read(TRUTH, "payments"))
+    chosen = rescued(tmp_path / "chosen", (one, two, three), topic="payments", prefer="broker-1")
+    assert chosen["summary"]["exit_code"] == 3
+    assert exported(tmp_path / "chosen") == exported(tmp_path / "out")
     same = rescued(tmp_path / "same", (one, two, three), topic="payments", same_cluster=True)
     assert exported(tmp_path / "same") == read(TRUTH, "payments")
     assert same["summary"]["exit_code"] == 6
