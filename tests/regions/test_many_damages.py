@@ -142,7 +142,7 @@ def test_public_lists_are_like_lists(tmp_path: Path) -> None:
 def test_four_times_the_damage_takes_little_more(tmp_path: Path) -> None:
     """Regions, findings, ranges, steps and the report: at most 400 bytes of each damage, where they were 4 KB."""
     peaks, damages = [], []
-    for size in (6_000_000, 24_000_000):
+    for size in (3_000_000, 12_000_000):
         place = tmp_path / str(size)
         damages.append(harmed(place, size, 2, _payload)[1])
         made = run(["check", str(place), "--json", f"{place}.json", "--jobs", "1", "-q"], timeout=120)
