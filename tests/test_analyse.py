@@ -88,7 +88,7 @@ def test_the_demonstration_leads_to_a_data_frame(tmp_path: Path) -> None:
             assert last < given[-1]["stop"]
 
 
-@pytest.mark.skipif(
+@pytest.mark.skipif(  # 517 MB for one snippet: tested where somebody has it
     find_spec("pyspark") is None, reason="pyspark is no part of the development environment: see the page"
 )
 def test_spark_shows_what_a_consumer_read(place: Path) -> None:

@@ -26,7 +26,7 @@ R128, R512 = Kind("R128", X2), Kind("R512", X8)
 
 
 def _only_in_kernels(*_args: Any) -> Any:
-    raise NotImplementedError("vector registers exist in compiled kernels only")
+    raise NotImplementedError("vector registers exist in compiled kernels only")  # Python has no such values
 
 
 def _function(name: str, signature: tuple[Kind, ...], emit: Emit) -> Any:

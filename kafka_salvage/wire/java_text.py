@@ -39,7 +39,8 @@ def words_of(line: str) -> list[str]:
 def read_properties(text: str) -> dict[str, str] | str:
     r"""Keys and values as `Properties.load` reads them; a sentence when an escape is broken.
 
-    Rules: `#` and `!` begin comments; `=`, `:` or space separate; a backslash at the end of a line continues it; `\uXXXX`.
+    Rules: `#` and `!` begin comments; `=`, `:` or space separate; a backslash at the end of a line continues it; `\u` and
+    four hex digits are a character.
     """
     found: dict[str, str] = {}
     pending = ""

@@ -217,7 +217,7 @@ def test_a_tree_that_may_only_be_read_by_a_user_who_owns_nothing(tmp_path: Path)
                 path.chmod(0o755)
 
 
-@pytest.mark.skipif(
+@pytest.mark.skipif(  # only root may mount a directory read-only
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root may mount a directory read-only"
 )
 def test_a_file_system_that_is_mounted_read_only(source: Path, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_full_disk_in_the_middle_is_code_5_and_leaves_nothing_that_looks_finis
     assert looks_finished(tmp_path / "out") == []
 
 
-@pytest.mark.skipif(
+@pytest.mark.skipif(  # only root may mount a file system of 20 MB
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root may mount a small file system"
 )
 def test_a_file_system_that_is_really_full(big: Path, tmp_path: Path) -> None:

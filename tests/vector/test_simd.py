@@ -49,5 +49,5 @@ def test_folding_on_aarch64_is_two_carryless_products(monkeypatch: pytest.Monkey
 
 
 def test_registers_exist_in_kernels_only() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError):  # plain Python has no vector registers to load into
         simd.load_512(0)
