@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import Tier
 from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
 from kafka_salvage.plan.plan import Available, Branch, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.strands import EMPTY, Spans, kept, minus, spans_of, union
+from kafka_salvage.plan.strands import EMPTY, Spans, kept, minus, spans_from, union
 from kafka_salvage.plan.timeline import Piece, Timeline, pieces_from_batches
 from kafka_salvage.plan.transactions import Labels, make_labels
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
@@ -180,19 +181,20 @@ def what_is_left(
             entry[1] += size
 
     known: dict[Include | None, Spans] = {}
+    placed = columns_of(line)
     for tier in tiers:
-        own = {id(segment) for segment in tier.segments}
-        data, size, early, small = _placed((piece for piece in line if id(piece.segment) in own), log_start)
+        data, size, early, small = _placed(placed, tier, log_start)
         if whole:
             add(flags.get(tier.survey.replica.state), tier.survey, data, size)
             continue
         if tier.state is not home:
             offered, flag = tier.pieces(tier.survey.compaction), flags.get(tier.state)
-            here = spans_of((piece.first, piece.next) for piece in offered)
+            columns = columns_of(offered)
+            here = spans_from(columns.first, columns.next)
             before = known.get(flag, EMPTY)
             known[flag] = union((before, here))
             if len(minus(here, before)[0]):  # else another copy's leftovers hold all of it
-                add(flag, tier.survey, _data(offered) - data, _size(offered) - size)
+                add(flag, tier.survey, *_all(columns, (data, size)))
         add(Include.TRIMMED, tier.survey, early, small)
         regions = [r for segment in tier.segments for r in segment.regions.of((Verdict.SUSPECT,))]
         add(Include.SUSPECT, tier.survey, sum(r.records for r in regions), sum(r.size for r in regions))
@@ -202,19 +204,15 @@ def what_is_left(
     )
 
 
-def _placed(pieces: Iterable[Piece], log_start: int) -> tuple[int, int, int, int]:
-    """Data records and bytes, then those of pieces that lie below the log start."""
-    data = size = early = small = 0
-    for piece in pieces:
-        data, size = data + piece.data, size + piece.stop - piece.start
-        if piece.next <= log_start:
-            early, small = early + piece.data, small + piece.stop - piece.start
-    return data, size, early, small
+def _placed(line: PieceColumns, tier: Tier, log_start: int) -> tuple[int, int, int, int]:
+    """Data records and bytes of what a tier gave, then those of pieces that lie below the log start."""
+    own = {id(segment) for segment in tier.segments}
+    mine = np.array([id(segment) in own for _, segment, _ in line.homes], np.bool_)[line.home]
+    data, size = line.records - line.control, line.stop - line.start
+    early = mine & (line.next <= log_start)
+    return int(data[mine].sum()), int(size[mine].sum()), int(data[early].sum()), int(size[early].sum())
 
 
-def _data(pieces: Iterable[Piece]) -> int:
-    return sum(piece.data for piece in pieces)
-
-
-def _size(pieces: Iterable[Piece]) -> int:
-    return sum(piece.stop - piece.start for piece in pieces)
+def _all(pieces: PieceColumns, but: tuple[int, int]) -> tuple[int, int]:
+    """Data records and bytes of pieces, but for some."""
+    return int((pieces.records - pieces.control).sum()) - but[0], int((pieces.stop - pieces.start).sum()) - but[1]

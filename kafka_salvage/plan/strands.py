@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 
+from kafka_salvage.plan.columns import columns_of
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import tiers_of
-from kafka_salvage.plan.timeline import Piece, Timeline, by_segment
+from kafka_salvage.plan.timeline import Piece, Timeline
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
@@ -23,8 +24,6 @@ from kafka_salvage.vector.distinct import distinct
 Spans = tuple[I64, I64]
 """Starts and stops of disjoint half-open ranges of offsets, ascending."""
 
-_AT_ONCE = 1 << 15
-"""Pieces whose runs are looked at together."""
 EMPTY: Spans = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -62,7 +61,7 @@ class Strand:
     @property
     def records(self) -> int:
         """Believed records."""
-        return sum(piece.records for piece in self.pieces)
+        return int(columns_of(self.pieces).records.sum())
 
     def covered(self) -> Spans:
         """Offsets in its batches' own ranges."""
@@ -105,19 +104,18 @@ def kept(pieces: Sequence[Piece]) -> Sequence[Piece]:
 def run_columns(pieces: Sequence[Piece]) -> tuple[I64, I64, I64, I64]:
     """First and next offset, leader epoch and batches of the runs in some pieces, cut to them."""
     columns: list[list[I64]] = [[], [], [], []]
-    for segment, group in by_segment(pieces):
+    all_pieces = columns_of(pieces)
+    for segment, group in all_pieces.by_segment():
         runs = segment.runs
-        own = runs.first_offset, runs.next_offset, runs.leader_epoch, runs.batches
-        while some := [(*piece.rows, piece.first, piece.next) for piece in islice(group, _AT_ONCE)]:
-            low, high, start, stop = np.array(some, np.int64).T
-            counts = high - low
-            home = np.repeat(np.arange(len(low)), counts)
-            rows = np.arange(len(home)) + (low - np.cumsum(counts) + counts)[home]
-            first, following = np.maximum(own[0][rows], start[home]), np.minimum(own[1][rows], stop[home])
-            inside = first < following
-            parts = first, following, own[2][rows].astype(np.int64), own[3][rows]
-            for column, part in zip(columns, parts, strict=True):
-                column.append(part[inside])
+        low, counts = all_pieces.low[group], all_pieces.high[group] - all_pieces.low[group]
+        home = np.repeat(np.arange(len(low)), counts)
+        rows = np.arange(len(home)) + (low - np.cumsum(counts) + counts)[home]
+        first = np.maximum(runs.first_offset[rows], all_pieces.first[group][home])
+        following = np.minimum(runs.next_offset[rows], all_pieces.next[group][home])
+        inside = first < following
+        parts = first, following, runs.leader_epoch[rows].astype(np.int64), runs.batches[rows]
+        for column, part in zip(columns, parts, strict=True):
+            column.append(part[inside])
     none = np.empty(0, np.int64)
     first, following, epoch, batches = (np.concatenate([none, *column]) for column in columns)
     return first, following, epoch, batches
@@ -139,6 +137,13 @@ def spans_of(ranges: Iterable[tuple[int, int]]) -> Spans:
         return EMPTY
     low, high = np.array(listed, np.int64).T
     return joined(low, np.maximum.accumulate(high))
+
+
+def spans_from(low: I64, high: I64) -> Spans:
+    """The same of two columns."""
+    full = low < high
+    order = np.argsort(low[full], kind="stable")
+    return joined(low[full][order], np.maximum.accumulate(high[full][order])) if len(order) else EMPTY
 
 
 def minus(spans: Spans, taken: Spans) -> Spans:

@@ -9,19 +9,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from kafka_salvage.plan.columns import columns_of
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
 from kafka_salvage.regions.compact import Compact, Same
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
-from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.batches import I32, I64, BatchTable, Bool
 from kafka_salvage.scan.replica import State
 
 SUSPECT = Verdict.SUSPECT
@@ -273,9 +274,10 @@ class Timeline:
         return free
 
 
-def _disjoint(pieces: Iterable[Piece]) -> bool:
+def _disjoint(pieces: Compact[Piece]) -> bool:
     """Whether each begins at or behind the end of the one before."""
-    return all(before.next <= behind.first for before, behind in pairwise(pieces))
+    columns = columns_of(pieces)
+    return bool((columns.next[:-1] <= columns.first[1:]).all())
 
 
 def segments_in(pieces: Sequence[Piece]) -> Iterator[SegmentSurvey]:
@@ -290,33 +292,36 @@ def states_of(pieces: Sequence[Piece]) -> set[State]:
     return {segment.segment.state for segment in segments_in(pieces)}
 
 
-def by_segment(pieces: Iterable[Piece]) -> Iterator[tuple[SegmentSurvey, Iterator[Piece]]]:
-    """Neighbours of one segment together; each group is to be used up before the next is asked for."""
-    for segment, group in groupby(pieces, key=lambda piece: Same(piece.segment)):
-        yield segment.value, group
-
-
-def epochs_of(pieces: Iterable[Piece]) -> tuple[tuple[int, int], ...]:
+def epochs_of(pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...]:
     """(epoch, first offset) whenever the leader epoch rises along the pieces, as Kafka rebuilds its checkpoint."""
     found: list[tuple[int, int]] = []
     highest = -1
-    for segment, group in by_segment(pieces):
+    columns = columns_of(pieces)
+    for segment, group in columns.by_segment():
         runs = segment.runs
         epochs = runs.leader_epoch
-        most = int(epochs.max()) if len(runs) else -1
-        if most <= highest:
+        if not len(epochs) or int(epochs.max()) <= highest:
             continue
         firsts, nexts = runs.first_offset, runs.next_offset
-        for piece in group:
-            if most <= highest:
-                break
-            low, high = piece.rows
-            low += int(np.searchsorted(nexts[low:high], piece.first, side="right"))
-            high = low + int(np.searchsorted(firsts[low:high], piece.next))
+        lows, highs, starts, stops = (c[group] for c in (columns.low, columns.high, columns.first, columns.next))
+        peaks = _peaks(epochs, lows, highs)
+        at = 0
+        while len(higher := np.flatnonzero(peaks[at:] > highest)):
+            at += int(higher[0])
+            low, high, start = int(lows[at]), int(highs[at]), int(starts[at])
+            low += int(np.searchsorted(nexts[low:high], start, side="right"))
+            high = low + int(np.searchsorted(firsts[low:high], int(stops[at])))
             for epoch, first in _rises(epochs[low:high].astype(np.int64), firsts[low:high], highest):
-                found.append((epoch, max(first, piece.first)))
+                found.append((epoch, max(first, start)))
                 highest = epoch
+            at += 1
     return tuple(found)
+
+
+def _peaks(epochs: I32, low: I64, high: I64) -> I32:
+    """The highest of the epochs in each of some ranges of rows; none is empty."""
+    padded = np.concatenate((epochs, epochs[-1:]))  # the last range may end behind the last row
+    return np.asarray(np.maximum.reduceat(padded, np.stack((low, high), axis=1).ravel())[::2])
 
 
 def _rises(epochs: I64, firsts: I64, highest: int) -> Iterator[tuple[int, int]]:
