@@ -30,13 +30,15 @@ from kafka_salvage.source.source import U8
 PIECES = (64 << 10, 4 << 10, 512)
 """Sizes in which a failed read is tried again, bytes."""
 
+_BLOCK = 512
+"""Bytes of a block, as ``stat`` counts them whatever the file system."""
 _OUR_FAULT = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL})
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _NO_ACCESS_TIME = getattr(os, "O_NOATIME", 0)
 
 
-def _open_regular(path: Path, name: str) -> tuple[int, int]:
-    """Descriptor and size of a regular file; everything else is refused."""
+def _open_regular(path: Path, name: str) -> tuple[int, os.stat_result]:
+    """Descriptor and status of a regular file; everything else is refused."""
     try:
         before = path.stat()
         if not stat.S_ISREG(before.st_mode):
@@ -51,7 +53,7 @@ def _open_regular(path: Path, name: str) -> tuple[int, int]:
     if hasattr(os, "posix_fadvise"):  # reads further ahead; nothing else depends on it
         with contextlib.suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    return descriptor, status.st_size
+    return descriptor, status
 
 
 def open_quietly(path: Path, more: int = 0) -> int:
@@ -86,7 +88,9 @@ class FileSource:
     def __init__(self, path: str | os.PathLike[str], name: str = "") -> None:
         self._path = Path(path)
         self._name = name or os.fspath(path)
-        self._descriptor, self._size = _open_regular(self._path, self._name)
+        self._descriptor, status = _open_regular(self._path, self._name)
+        self._size = status.st_size
+        self._stored = getattr(status, "st_blocks", 0) * _BLOCK
         self._gaps = Gaps()
         self._paging = Paging(self._descriptor)
 
@@ -128,10 +132,14 @@ class FileSource:
     def data_ranges(self, start: int = 0, stop: int | None = None) -> Iterator[ByteRange]:
         """The parts of ``[start, stop)`` that the file system stores; the rest are holes, which read as zeros.
 
-        A file system that knows no holes gives the whole range.
+        A file system that knows no holes gives the whole range. So does a file that takes as much room as it has bytes: to ask
+        for its holes would make some file systems go through all its pages.
         """
         end = self._size if stop is None else min(stop, self._size)
         position = start
+        if position < end and self._stored >= self._size:
+            yield ByteRange(position, end)
+            return
         while position < end:
             try:
                 data = max(os.lseek(self._descriptor, position, os.SEEK_DATA), position)

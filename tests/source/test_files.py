@@ -216,10 +216,30 @@ def test_holes_are_skipped(tmp_path: Path) -> None:
         assert list(source.data_ranges((32 << 20) + 1, (32 << 20) + 3)) == [ByteRange((32 << 20) + 1, (32 << 20) + 3)]
 
 
+def test_a_file_that_is_stored_whole_is_not_asked_for_its_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dense"
+    path.write_bytes(_content(1 << 20))
+    os.sync()  # a file system may count blocks only once they are written
+    asked: list[int] = []
+    monkeypatch.setattr(os, "lseek", lambda descriptor, position, how: asked.append(position) or position)
+    with FileSource(path) as source:
+        if os.fstat(source.fileno()).st_blocks * 512 < 1 << 20:
+            pytest.skip("this file system stores it in fewer bytes")
+        assert list(source.data_ranges()) == [ByteRange(0, 1 << 20)]
+        assert list(source.data_ranges(7, 9)) == [ByteRange(7, 9)]
+        assert list(source.data_ranges(1 << 20)) == []
+    assert asked == []
+
+
 def test_a_file_system_without_holes_gives_everything(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(descriptor: int, position: int, how: int) -> int:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
+    with file.open("r+b") as writer:
+        writer.truncate(100_000)
+        writer.truncate(200_000)  # what follows is not stored, so that there is a question
     monkeypatch.setattr(os, "lseek", refuse)
     with FileSource(file) as source:
         assert list(source.data_ranges(5)) == [ByteRange(5, 200_000)]
