@@ -105,19 +105,32 @@ def survey_source(
 ) -> SegmentSurvey:
     """Judges the bytes of one segment; the arguments are as for `survey_segment`, with its `.index` if it was read."""
     index = read_index(segment) if index is None else index
+    ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
+    told = _nothing if options.deep else progress  # records take longer than walking past them
+    seen = stretches.follow(ground, told, decoded=options.deep)
+    return _surveyed(seen, ground, segment, context, options, progress, index)
+
+
+def _surveyed(
+    seen: stretches.Stretches,
+    ground: Ground,
+    segment: SegmentFile,
+    context: SegmentContext,
+    options: SurveyOptions,
+    progress: Callable[[int], None],
+    index: Index,
+) -> SegmentSurvey:
+    """The judgement of what a walk has seen; it walks again where rows that were parted may not tell what the file would."""
     named = index.positions, index.offsets
-    ground = Ground(source, segment.base_offset or 0, options.limits, named)
-    seen = stretches.follow(
-        ground, _nothing if options.deep else progress
-    )  # records take longer than walking past them
     if stretches.is_quiet(seen, ground, segment.base_offset, context) and (
-        not options.deep or stretches.all_decode(seen, source, options.limits, progress)
+        not options.deep or stretches.all_decode(seen, ground.source, options.limits, progress)
     ):
         shallow = replace(options, deep=False)
-        judge = _Judge(ground, Judged.of(seen.table), seen.haul(ground.size), segment, context, shallow)
+        judged = Judged.of(unfolding.copied(seen.table))
+        judge = _Judge(ground, judged, seen.haul(ground.size), segment, context, shallow)
         ground.use_index(*(np.append(kept, all_of[-1:]) for kept, all_of in zip(seen.index, named, strict=True)))
         survey = judge.survey(replace(index, positions=seen.index[0], offsets=seen.index[1]))
-        if not survey.patches:
+        if not survey.patches and seen.holds(judged):
             return stretches.with_counts(survey, seen.table.position, seen.counts)
         ground.use_index(*named)
     haul = seen.hauled(ground)
@@ -125,6 +138,7 @@ def survey_source(
         haul = Hunt(
             ground, context.next_base, options.strict, _behind(0 if options.deep else seen.stop.position, progress)
         ).run()
+        seen = replace(seen, parted=None)
     rows = _unfolded(ground, haul, options)
     for turn in range(unfolding.ROUNDS + 1):
         judged = Judged.of(rows.copy(), rows.counts)
@@ -134,6 +148,9 @@ def survey_source(
         if turn == unfolding.ROUNDS or not said.any():
             break
         rows.unfold(said)
+    if not seen.holds(judged):
+        ground.use_index(*named)
+        return _surveyed(stretches.again(ground), ground, segment, context, options, progress, index)
     return stretches.with_counts(survey, rows.table.position, rows.counts)
 
 

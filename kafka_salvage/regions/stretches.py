@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kafka_salvage import engine
+from kafka_salvage.regions import parting
 from kafka_salvage.regions.context import SegmentContext
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.hunt import Damage, Haul
+from kafka_salvage.regions.judged import Judged
 from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.rows import Rows
 from kafka_salvage.regions.runs import SegmentSurvey
@@ -42,12 +44,18 @@ class Stretches:
         counts: batches of each row.
         stop: where the walk ended.
         index: (positions, offsets) of index entries that name rows, if all entries are right; otherwise of all.
+        parted: how the rows were made, where the index is wrong and the file was not walked again.
     """
 
     table: BatchTable
     counts: I64
     stop: Stop
     index: tuple[I64, I64]
+    parted: parting.Parted | None = None
+
+    def holds(self, judged: Judged) -> bool:
+        """Whether rows that were made of stretches were told nothing that the batches themselves might not be told."""
+        return self.parted is None or self.parted.hold(judged)
 
     def haul(self, size: int) -> Haul:
         """What a hunt would have brought."""
@@ -64,17 +72,33 @@ class Stretches:
         return haul
 
 
-def follow(ground: Ground, progress: Callable[[int], None]) -> Stretches:
+def follow(ground: Ground, progress: Callable[[int], None], *, decoded: bool) -> Stretches:
     """Walks from the beginning of the file to the first stop, parts of it by threads that are idle.
 
-    An index with an entry that is wrong is walked along again, with a row for what each entry names.
+    Where an index has an entry that is wrong, there is a row for what each entry names: the rows are parted, or the file is
+    walked again.
+
+    Args:
+        ground: the file.
+        progress: told of bytes that were passed.
+        decoded: the batches will be asked for their records, so that rows must say everything.
     """
     seen, notes = _walked(ground, progress, take_notes=True)
     end = seen.stop.position
     if not len(ground.index_positions) or (end < ground.size and end < ground.data_stop):
         return seen
-    if len(seen.table) and notes is not None and _index_is_right(seen, notes):
-        return replace(seen, index=_entries_of_rows(seen))
+    if len(seen.table) and notes is not None:
+        if _index_is_right(seen, notes):
+            return replace(seen, index=_entries_of_rows(seen))
+        parted = None if decoded else parting.part(seen.table, seen.counts, notes, ground.source)
+        if parted is not None:
+            counts = np.ones(len(parted.table), np.int64)
+            return replace(seen, table=parted.table, counts=counts, parted=parted)
+    return again(ground)
+
+
+def again(ground: Ground) -> Stretches:
+    """Walks once more, with a row for what each entry of the index names."""
     return _walked(ground, lambda _: None, take_notes=False)[0]
 
 

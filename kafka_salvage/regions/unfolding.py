@@ -66,7 +66,7 @@ class Folded:
         """The rows, for rules that change offsets and epochs in place."""
         if not self.stretches.any():
             return self.table
-        return self.table.replace(**{name: getattr(self.table, name).copy() for name in _CHANGED})
+        return copied(self.table)
 
     def unfold(self, which: Bool) -> None:
         """Exchanges stretches for their batches; one whose bytes are not what they were stays as it is."""
@@ -131,6 +131,11 @@ class Folded:
                     bad = piece.batches.position[piece.outcome != Outcome.OK]
                     found[np.searchsorted(position, bad, side="right") - 1] = True
         return found
+
+
+def copied(table: BatchTable) -> BatchTable:
+    """The same rows, of which rules may change offsets and epochs in place."""
+    return table.replace(**{name: getattr(table, name).copy() for name in _CHANGED})
 
 
 def overlapping(first: I64, last: I64) -> Bool:
