@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,5 +92,6 @@ def command(
         else:
             render.report(report, request)
     if verbose:
-        click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
+        with suppress(OSError):  # what was asked for is out
+            click.echo(json.dumps(render.run_block(), sort_keys=True), err=True)
     return int(report.exit_code)

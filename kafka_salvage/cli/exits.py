@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from contextlib import suppress
 from enum import IntEnum
 
 import click
@@ -121,21 +122,23 @@ def _system(error: OSError) -> list[str]:
 
 def leave(error: BaseException, verbose: int) -> int:
     """Says on stderr what went wrong; returns the exit code."""
-    if verbose >= 2:  # -vv: the person asked for the whole traceback
-        traceback.print_exception(error)
-    for line in explain(error):
-        click.echo(line, err=True)
-    sys.stderr.flush()
+    with suppress(OSError):  # whoever would read it is gone; the code stands
+        if verbose >= 2:  # -vv: the person asked for the whole traceback
+            traceback.print_exception(error)
+        for line in explain(error):
+            click.echo(line, err=True)
+        sys.stderr.flush()
     return int(code_of(error))
 
 
 def misused(error: click.ClickException) -> int:
     """Says on stderr what is wrong with a command line, and how its usage is shown; returns the exit code."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # newer versions of click only
-        click.echo(error.format_message(), err=True)
-        return int(Exit.USAGE)
-    click.echo(f"Error: {safe(error.format_message())}", err=True)
-    if context is not None:
-        click.echo(f"  do: see {context.command_path} --help", err=True)
+    with suppress(OSError):  # as in `leave`
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # newer versions of click only
+            click.echo(error.format_message(), err=True)
+            return int(Exit.USAGE)
+        click.echo(f"Error: {safe(error.format_message())}", err=True)
+        if context is not None:
+            click.echo(f"  do: see {context.command_path} --help", err=True)
     return int(Exit.USAGE)

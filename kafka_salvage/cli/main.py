@@ -7,14 +7,27 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from kafka_salvage import __version__
-from kafka_salvage.cli import allocation, check, compare, exits, groups, replay, resuming, salvage, show, verify
+from kafka_salvage.cli import allocation, check, compare, ending, exits, groups, replay, resuming, salvage, show, verify
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Group(click.Group):
+    """Ends with an interrupt also where nobody hears of it any more; click would say something first, and fail."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            with suppress(OSError):
+                click.echo(err=True)  # behind the ^C of a terminal
+            raise click.exceptions.Abort from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="kafka-salvage")
 def group() -> None:
     """Recovers Kafka log segments: every intact record back, every byte and offset accounted for.
@@ -59,22 +72,17 @@ def run(arguments: list[str]) -> int:
         code = exits.leave(error, _verbosity(arguments))
         line = resuming.go_on(arguments) if code in (exits.Exit.FAILED, exits.Exit.INTERRUPTED) else None
         if line is not None:
-            click.echo(line, err=True)
+            with suppress(OSError):  # whoever would read it is gone
+                click.echo(line, err=True)
         return code
     return outcome if isinstance(outcome, int) else 0
 
 
 def _nobody_reads() -> int:
     """The reader went away (`| head`): no one is left to be told."""
-    _drop_stdout()
-    return 141
-
-
-def _drop_stdout() -> None:
-    """What is still buffered for stdout goes nowhere; Python would complain at its end otherwise."""
     with suppress(OSError, ValueError):
-        target = sys.__stdout__.fileno() if sys.__stdout__ else 1
-        os.dup2(os.open(os.devnull, os.O_WRONLY), target)
+        ending.drop(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 141
 
 
 def _verbosity(arguments: list[str]) -> int:
@@ -105,16 +113,13 @@ def main() -> None:
     """Entry point of `kafka-salvage`."""
     _open_standard_streams()
     allocation.give_back()
+    ending.heed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except OSError:  # said already
-        _drop_stdout()
+    ending.let_go()
     if code == exits.Exit.INTERRUPTED:
-        sys.stderr.flush()
         os._exit(code)  # threads may be in the middle of a large file; nothing is being written any more
     gc.freeze()  # what is left need not be looked through once more
     sys.exit(code)

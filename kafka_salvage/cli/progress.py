@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
@@ -72,7 +73,8 @@ class Display(Meter):
             self._show_all("end")
         code = self._code if error is None else int(exits.code_of(error))
         for outlet in self._outlets:
-            outlet.close(code)
+            with suppress(OSError):
+                outlet.close(code)
 
     def outcome(self, code: int) -> int:
         """Takes the exit code, for the last figures; gives it back."""
@@ -93,15 +95,23 @@ class Display(Meter):
             return
         now = self._clock()
         with self._showing:
-            for outlet in self._outlets:
+            for outlet in list(self._outlets):
                 if now >= self._due[id(outlet)]:
                     self._due[id(outlet)] = now + outlet.every
-                    outlet.show(figures, "progress")
+                    self._show(outlet, figures, "progress")
 
     def _show_all(self, event: str) -> None:
         with self._showing:
-            for outlet in self._outlets:
-                outlet.show(self.figures(), event)
+            for outlet in list(self._outlets):
+                self._show(outlet, self.figures(), event)
+
+    def _show(self, outlet: Outlet, figures: Figures, event: str) -> None:
+        try:
+            outlet.show(figures, event)
+        except (
+            OSError
+        ):  # its reader is gone, or its disk is full: the work, hours of it, does not depend on being watched
+            self._outlets.remove(outlet)
 
     def _run(self) -> None:
         while not self._over.wait(TICK):
