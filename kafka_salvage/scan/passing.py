@@ -28,52 +28,57 @@ class Passer:
     """
 
     def __init__(self, source: Source, sanity: Sanity) -> None:
-        from kafka_salvage.vector import crossing, framing, passing  # Numba is loaded by those who walk only
-        from kafka_salvage.vector.pointers import aligned_buffer
+        from kafka_salvage.vector import crossing, driving, framing  # Numba is loaded by those who walk only
+        from kafka_salvage.vector.doubts import OVER_WIDTH
+        from kafka_salvage.vector.pointers import address_of, aligned_buffer
 
-        self._pass, self._cross, self._places = passing.pass_over, crossing.cross, passing.Over
-        self._mismatch = int(framing.Outcome.CRC_MISMATCH)
-        self._end = source.size
+        self._follow, self._places, self._width = driving.follow_over, driving.Drive, OVER_WIDTH
+        self._last = int(framing.Outcome.SHORT)
         self._descriptor = source.fileno()
-        self._sanity = sanity
-        self._before = _NOWHERE
         self._scratch = aligned_buffer(crossing.SCRATCH)
-        self._table = np.empty((_FIRST, passing.OVER_WIDTH), np.int64)
-        self._count = 0
-        self._pending = -1
+        self._drive = np.zeros(len(driving.Drive), np.int64)
+        self._address = address_of(self._drive)
+        place = driving.Drive
+        self._drive[[place.PENDING, place.BEFORE]] = -1, _NOWHERE
+        self._drive[[place.END, place.BASE, place.CAP]] = source.size, sanity.base_offset, sanity.max_size
+        self._drive[place.SCRATCH] = address_of(self._scratch)
+        self._table = np.empty((0, OVER_WIDTH), np.int64)
 
-    def passes(self, outcome: int, state: int, block: int, capacity: int) -> bool:
-        """Whether the walk may go on behind what it stopped at.
+    def follow(self, reason: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+        """Follows lengths, and goes over what is simply damaged; gives a `vector.framing.Outcome`.
 
         Args:
-            outcome: why it stopped (`vector.framing.Outcome`).
+            reason: of `vector.framing.Outcome`: what the walk stands at, if that is damage.
+            area: address of the work area.
+            room: bytes of its headroom.
             state: address of the kernel's state.
             block: address of the rows.
             capacity: rows that fit there.
         """
+        drive, place = self._drive, self._places
+        where = self._descriptor, area, room, state, block, capacity, self._address
+        while True:
+            if drive[place.COUNT] == len(self._table):
+                self._grow()
+            reason = self._follow(*where, reason)
+            if drive[place.COUNT] < len(self._table) or reason <= self._last:
+                return reason
+
+    def _grow(self) -> None:
+        """Makes room for more rows."""
         from kafka_salvage.vector.pointers import address_of
 
-        if self._pending >= 0:
-            return False
-        if self._count == len(self._table):
-            self._table = np.concatenate([self._table, np.empty_like(self._table)])
-        row = self._table[self._count]
-        sanity = self._sanity
-        where = state, block, capacity, self._before, self._end, sanity.base_offset, sanity.max_size
-        memory = address_of(self._scratch), address_of(row)
-        if outcome == self._mismatch and self._pass(self._descriptor, *where, *memory):
-            self._pending = int(row[self._places.POSITION] + row[self._places.SIZE])
-            return True
-        if not self._cross(self._descriptor, *where, *memory, outcome):
-            return False
-        self._count += 1
-        return True
+        table = np.empty((max(2 * len(self._table), _FIRST), self._width), np.int64)
+        table[: len(self._table)] = self._table
+        self._table = table
+        self._drive[[self._places.TABLE, self._places.ROOM]] = address_of(table), len(table)
 
     def settle(self, position: int) -> None:
-        """Tells how far the walk has come."""
-        if 0 <= self._pending < position:
-            self._count += 1
-            self._pending = -1
+        """Tells how far the walk has come by itself."""
+        drive, place = self._drive, self._places
+        if 0 <= drive[place.PENDING] < position:
+            drive[place.COUNT] += 1
+            drive[place.PENDING] = -1
 
     def taken(self, last_offset: int | None) -> I64:
         """What was passed over since the last time, one row of `vector.passing.Over` each.
@@ -81,19 +86,21 @@ class Passer:
         Args:
             last_offset: of the last row of the block that ends here; None when it has none.
         """
+        drive, place = self._drive, self._places
         if last_offset is not None:
-            self._before = last_offset
-        made: I64 = self._table[: self._count].copy()
-        self._table[: int(self._pending >= 0)] = self._table[self._count : self._count + int(self._pending >= 0)]
-        self._count = 0
+            drive[place.BEFORE] = last_offset
+        count, kept = int(drive[place.COUNT]), int(drive[place.PENDING] >= 0)
+        made: I64 = self._table[:count].copy()
+        self._table[:kept] = self._table[count : count + kept]
+        drive[place.COUNT] = 0
         return made
 
     def undone(self) -> I64 | None:
         """The batch that is not simple after all, since the one behind does not hold; None when there is none."""
-        if self._pending < 0:
+        if self._drive[self._places.PENDING] < 0:
             return None
-        self._pending = -1
-        row: I64 = self._table[self._count]
+        self._drive[self._places.PENDING] = -1
+        row: I64 = self._table[self._drive[self._places.COUNT]]
         return row
 
 

@@ -175,20 +175,24 @@ class _Walk:
         descriptor = self._source.fileno()
         over = self._fold.over if self._fold is not None else None
         passer = None if over is None else Passer(self._source, over)
-        follow = framing.follow_usual
+        follow, driven, reason = framing.follow_usual, False, int(outcomes.FULL)
         while True:
             memory, first = lease(self._rows * headers.ROW_BYTES)
             block = first, self._rows
             state[place.ROWS] = 0
             while True:
-                outcome = follow(descriptor, *where, *block)
-                if passer is not None:
-                    passer.settle(int(state[place.POSITION]))
-                    if outcome > outcomes.SHORT and passer.passes(outcome, where[2], *block):
-                        follow = framing.follow_usual
-                        continue
+                if passer is not None and driven:
+                    outcome = passer.follow(reason, *where, *block)
+                else:
+                    outcome = follow(descriptor, *where, *block)
+                    if passer is not None:
+                        passer.settle(int(state[place.POSITION]))
+                        if outcome > outcomes.SHORT:
+                            driven, reason = True, outcome
+                            continue
+                reason = int(outcomes.FULL)
                 if outcome == outcomes.OTHER:
-                    follow = framing.follow
+                    follow, driven = framing.follow, False
                     continue
                 if outcome != outcomes.WANTED:
                     break

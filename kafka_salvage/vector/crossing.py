@@ -1,4 +1,4 @@
-"""Crossing: the kernel that lets a walk go over lost headers, zeroed pages and batches that another length or magic proves.
+"""Crossing: the part of a kernel that lets a walk go over lost headers, zeroed pages and batches that another length or magic proves.
 
 Strategy: the next batch is looked for in memory, by sane header and CRC. What begins at the damage is then one of three:
 
@@ -14,7 +14,7 @@ alone, not on what is in memory.
 
 from __future__ import annotations
 
-from kafka_salvage.vector.cache import inner, kernel, outlined
+from kafka_salvage.vector.cache import inner, outlined
 from kafka_salvage.vector.crc import castagnoli_apart, castagnoli_table, zlib_apart, zlib_move, zlib_table
 from kafka_salvage.vector.doubts import (
     TOLD_MOST,
@@ -28,7 +28,7 @@ from kafka_salvage.vector.doubts import (
     message_stop,
     zeros,
 )
-from kafka_salvage.vector.finding import HIGH_BITS, THREES
+from kafka_salvage.vector.finding import first_byte, may_begin, none_begins
 from kafka_salvage.vector.framing import Outcome, State
 from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane, write_row
 from kafka_salvage.vector.pointers import (
@@ -69,11 +69,13 @@ def _following(
     descriptor: int, away: int, position: int, filled: int, end: int, base: int, cap: int, scratch: int
 ) -> int:
     """Where the first batch behind ``position`` begins; -1: not in memory, or in doubt."""
-    start, stop, left = position + 1, filled - HEADER + 1, _MOST_SUMMED
+    start, stop, left, first = position + 1, filled - HEADER + 1, _MOST_SUMMED, first_byte(base)
     while start < stop:
-        word = load_i64(away + start + 16)
-        # some byte is below three: it may be a magic, unless all is zero, the length too
-        if (word - THREES) & ~word & HIGH_BITS and (word or load_i64(away + start + 8)):
+        if start + 32 <= stop and none_begins(away + start, first):
+            start += 32
+            continue
+        # no header is all zeros, the length too
+        if may_begin(away + start, first) and (load_i64(away + start + 16) or load_i64(away + start + 8)):
             for place in range(start, min(start + 8, stop)):
                 if load_u8(away + place + 16) > 2 or not is_sane(away + place, end - place, base, cap):
                     continue
@@ -291,7 +293,7 @@ def _cross(
     return _DONE
 
 
-@kernel
+@outlined
 def cross(
     descriptor: int, state: int, block: int, capacity: int, before: int, end: int, base: int, cap: int, scratch: int,
     out: int, reason: int,

@@ -32,6 +32,9 @@ HIGH_BITS, ONES, THREES = -0x7F7F7F7F7F7F7F80, 0x0101010101010101, 0x03030303030
 """Of the eight bytes of a word x, some is below n if ``(x - n in each byte) & ~x & HIGH_BITS``; one word tells eight places."""
 
 
+_SPAN = 1 << 31
+
+
 class Trace(IntEnum):
     """Places in the state array of `trace` (int64)."""
 
@@ -56,6 +59,33 @@ def _add(castagnoli: bool, register: int, address: int, size: int) -> int:
     return zlib_add(register, address, size)
 
 
+@inner
+def first_byte(base_offset: int) -> int:
+    """Eight times the byte that every sane header begins with, or 0x100 where there is no such byte."""
+    top = base_offset >> 56 & 0xFF
+    return 0x100 if (base_offset + _SPAN - 1) >> 56 & 0xFF != top else top * ONES
+
+
+@inner
+def may_begin(address: int, first: int) -> int:
+    """Not 0 where some of the eight bytes from ``address`` on may begin a sane header: by their own value, and the magic's.
+
+    Args:
+        address: of 24 bytes.
+        first: what `first_byte` gives.
+    """
+    magic, begin = load_i64(address + 16), load_i64(address) ^ first
+    low = (magic - THREES) & ~magic & HIGH_BITS
+    return low if first == 0x100 else low & (begin - ONES) & ~begin
+
+
+@inner
+def none_begins(address: int, first: int) -> bool:
+    """Whether none of 32 bytes begins a sane header; 48 bytes are read."""
+    early = may_begin(address, first) | may_begin(address + 8, first)
+    return (early | may_begin(address + 16, first) | may_begin(address + 24, first)) == 0
+
+
 @kernel
 def find(address: int, position: int, stop: int, end: int, base_offset: int, max_size: int, out: int, room: int) -> int:
     """Positions of sane headers in ``[position, stop)``, until ``room`` are found; gives how many.
@@ -72,10 +102,12 @@ def find(address: int, position: int, stop: int, end: int, base_offset: int, max
     """
     found = 0
     stop = min(stop, end - SMALLEST + 1)
-    away = address - position
+    away, first = address - position, first_byte(base_offset)
     while position < stop and found < room:
-        word = load_i64(away + position + 16)
-        if (word - THREES) & ~word & HIGH_BITS:  # some byte is below three: it may be a magic
+        if position + 32 <= stop and none_begins(away + position, first):
+            position += 32
+            continue
+        if may_begin(away + position, first):
             for place in range(position, min(position + 8, stop)):
                 if load_u8(away + place + 16) > 2 or found >= room:
                     continue

@@ -318,15 +318,21 @@ def follow(descriptor: int, area: int, room: int, state: int, block: int, capaci
             return outcome
 
 
-@kernel
-def follow_usual(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
-    """`follow` as far as batches are of magic 2 and fit the work area: then `Outcome.OTHER`, and `follow` goes on.
-
-    Nothing else is in most files, and the first batch of a process is checked a second earlier without the rest.
-    """
+@inner
+def follow_magic_2(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+    """`follow_usual`, for kernels."""
     while True:
         outcome = _present_usual(room, state, block, capacity)
         if outcome != _MORE:
             return outcome
         if not _more(descriptor, area, room, state, load_i64(state + _POSITION)):
             return _WANTED
+
+
+@kernel
+def follow_usual(descriptor: int, area: int, room: int, state: int, block: int, capacity: int) -> int:
+    """`follow` as far as batches are of magic 2 and fit the work area: then `Outcome.OTHER`, and `follow` goes on.
+
+    Nothing else is in most files, and the first batch of a process is checked a second earlier without the rest.
+    """
+    return follow_magic_2(descriptor, area, room, state, block, capacity)

@@ -1,4 +1,4 @@
-"""Passing: the kernel that lets a walk go over a damaged batch whose frame is beyond doubt.
+"""Passing: the part of a kernel that lets a walk go over a damaged batch whose frame is beyond doubt.
 
 Strategy: nearly all damage on real disks is a changed byte in a payload. Then the header is sane, its claim ends where a sane
 header stands whose batch holds (the walk goes on there, which proves it), and nothing inside looks like a header. All that a
@@ -9,7 +9,7 @@ plainly simple is refused, and left to the judge.
 
 from __future__ import annotations
 
-from kafka_salvage.vector.cache import kernel, outlined
+from kafka_salvage.vector.cache import outlined
 from kafka_salvage.vector.crc import (
     castagnoli_apart,
     castagnoli_move,
@@ -30,7 +30,7 @@ from kafka_salvage.vector.doubts import (
     message_stop,
     zeros,
 )
-from kafka_salvage.vector.finding import HIGH_BITS, THREES
+from kafka_salvage.vector.finding import first_byte, may_begin, none_begins
 from kafka_salvage.vector.framing import Outcome, State
 from kafka_salvage.vector.headers import COVERED_LEGACY, COVERED_V2, HEADER, OVERHEAD, SMALLEST, is_sane
 from kafka_salvage.vector.pointers import load_be32, load_be64, load_beu32, load_i8, load_i64, load_u8, store_64
@@ -69,10 +69,12 @@ def _harbours(
     header, start, stop = away + position, position + 1, position + size
     magic = load_i8(header + 16)
     covered = COVERED_V2 if magic == 2 else COVERED_LEGACY
-    left = _MOST_SUMMED + size
+    left, first = _MOST_SUMMED + size, first_byte(base)
     while start < stop:
-        word = load_i64(away + start + 16)
-        if (word - THREES) & ~word & HIGH_BITS:  # some byte is below three: it may be a magic
+        if start + 32 <= stop and none_begins(away + start, first):
+            start += 32
+            continue
+        if may_begin(away + start, first):
             for place in range(start, min(start + 8, stop)):
                 if load_u8(away + place + 16) > 2 or not is_sane(away + place, end - place, base, cap):
                     continue
@@ -134,7 +136,7 @@ def _ends_elsewhere(
     return magic != 2 and place - position >= HEADER and could_be_v2(header)
 
 
-@kernel
+@outlined
 def pass_over(
     descriptor: int, state: int, block: int, capacity: int, before: int, end: int, base: int, cap: int, scratch: int,
     out: int,
