@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
-from kafka_salvage.integrity import listing
 from kafka_salvage.integrity.asking import Flags, learned_of, limits_of, make_policy, plan_of
 from kafka_salvage.integrity.placing import refuse_output
-from kafka_salvage.integrity.report import IntegrityReport, make_report
-from kafka_salvage.metadata.learning import Learned
-from kafka_salvage.plan.plan import Plan
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
@@ -33,10 +30,14 @@ if TYPE_CHECKING:
     from kafka_salvage.export.replay.replaying import replay as replay
     from kafka_salvage.export.verification import Verification
     from kafka_salvage.integrity.comparison import Comparison
+    from kafka_salvage.integrity.listing import show as show
     from kafka_salvage.integrity.opened import OpenedSegment
+    from kafka_salvage.integrity.report import Depth, IntegrityReport
+    from kafka_salvage.metadata.learning import Learned
     from kafka_salvage.metadata.positions import GroupPositions
+    from kafka_salvage.plan.plan import Plan
 
-# What one verb alone needs is imported there: a check, which writes nothing, begins a fifth of a second earlier without.
+# What one verb alone needs is imported there, and what is needed only after everything is read, then: it may be imported meanwhile.
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One PATH or several; a PATH may be ``NAME=PATH``."""
@@ -182,8 +183,7 @@ def groups(
     def survey(part: Inventory) -> Learned:
         return learned_of(inventory, part, False, policy, flags, None)
 
-    wanted = [group] if isinstance(group, str) else group
-    return group_positions(inventory, policy, survey, wanted, limits_of(flags))
+    return group_positions(inventory, policy, survey, [group] if isinstance(group, str) else group, limits_of(flags))
 
 
 def read_offset_map(path: str | os.PathLike[str]) -> OffsetMap:
@@ -375,15 +375,20 @@ def open_segment(path: str | os.PathLike[str], *, deep: bool = False) -> OpenedS
     raise RequestError(f"{os.fspath(path)} is no segment file", advice="Give a .log file of a partition directory.")
 
 
-show = listing.show
+def make_report(plan: Plan, depth: Depth) -> IntegrityReport:
+    """The account of a plan; see `integrity.report`."""
+    from kafka_salvage.integrity.report import make_report as made
+
+    return made(plan, depth)
+
+
+_ELSEWHERE = {"replay": "kafka_salvage.export.replay.replaying", "show": "kafka_salvage.integrity.listing"}
 
 
 def __getattr__(name: str) -> Any:
-    """`replay`, which is told where it is done."""
-    if name == "replay":
-        from kafka_salvage.export.replay.replaying import replay
-
-        return replay
+    """The verbs that are told where they are done."""
+    if name in _ELSEWHERE:
+        return getattr(import_module(_ELSEWHERE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

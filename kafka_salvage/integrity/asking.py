@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from kafka_salvage import engine
 from kafka_salvage.errors import RequestError
 from kafka_salvage.integrity.choices import Flags, limits_of, make_policy
 from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
-from kafka_salvage.plan.merge import make_plan
-from kafka_salvage.plan.plan import Plan
 from kafka_salvage.plan.policy import Policy, Selection
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
@@ -19,6 +19,9 @@ from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.replica import Inventory, Replica, Use
 from kafka_salvage.vector import needs
+
+if TYPE_CHECKING:
+    from kafka_salvage.plan.plan import Plan
 
 _PROGRAM, _SEGMENT = 175 << 20, 10 << 20
 """Memory of the program with its kernels, and what each segment that is checked at the same time adds; measured."""
@@ -40,6 +43,13 @@ def plan_of(inventory: Inventory, deep: bool, flags: Flags, journal: Journal | N
     selected = _selected(inventory, policy.selection)
     learned = learned_of(inventory, selected, deep, policy, flags, journal)
     return make_plan(selected, learned.surveys, learned.informed(policy))
+
+
+def make_plan(inventory: Inventory, surveys: Sequence[ReplicaSurvey], policy: Policy) -> Plan:
+    """The plan over surveys; see `plan.merge`, which is imported here: evidence may be read meanwhile."""
+    from kafka_salvage.plan import merge
+
+    return merge.make_plan(inventory, surveys, policy)
 
 
 def learned_of(

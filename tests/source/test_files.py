@@ -223,7 +223,12 @@ def test_a_file_that_is_stored_whole_is_not_asked_for_its_holes(
     path.write_bytes(_content(1 << 20))
     os.sync()  # a file system may count blocks only once they are written
     asked: list[int] = []
-    monkeypatch.setattr(os, "lseek", lambda descriptor, position, how: asked.append(position) or position)
+
+    def spy(descriptor: int, position: int, how: int) -> int:
+        asked.append(position)
+        return position
+
+    monkeypatch.setattr(os, "lseek", spy)
     with FileSource(path) as source:
         if os.fstat(source.fileno()).st_blocks * 512 < 1 << 20:
             pytest.skip("this file system stores it in fewer bytes")
