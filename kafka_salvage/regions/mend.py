@@ -13,42 +13,16 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.check_epochs import EpochsAround, outlying_epochs
 from kafka_salvage.regions.check_offsets import END
 from kafka_salvage.regions.context import Place
-from kafka_salvage.regions.judged import DUPLICATE, SUSPECT, Judged
+from kafka_salvage.regions.judged import DUPLICATE, INTACT, REPAIRED, SUSPECT, Judged
 from kafka_salvage.regions.runs import Patch
+from kafka_salvage.regions.slots import Standing, slots
+from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, U32, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
 _EPOCH_AT = 12
 _COMPARE = 1 << 20
-
-
-class Standing:
-    """What rows that are believed take up, which others are held against one by one.
-
-    Args:
-        table: all rows.
-        on: those, in file order; mostly their offsets ascend.
-    """
-
-    def __init__(self, table: BatchTable, on: I64) -> None:
-        self.on = on
-        self._first, self._last = table.base_offset[on], table.last_offset[on]
-        self.top = int(self._last.max()) + 1 if len(on) else 0
-        self.stop = int((table.position[on] + table.size[on]).max()) if len(on) else 0
-        ascend = np.all(self._first[1:] > self._last[:-1]) and np.all(self._last >= self._first)
-        self._ascend = bool(ascend)
-
-    def has(self, row: int) -> bool:
-        """Whether a row is one of them."""
-        at = int(np.searchsorted(self.on, row))
-        return at < len(self.on) and int(self.on[at]) == row
-
-    def takes(self, first: int, last: int) -> bool:
-        """Whether one of them has an offset in ``[first, last]``."""
-        if not self._ascend:
-            return bool(((self._first <= last) & (self._last >= first)).any())
-        at = int(np.searchsorted(self._last, first))
-        return at < len(self.on) and int(self._first[at]) <= last
+_NEIGHBOURS = "its neighbours, which leave exactly one place"
 
 
 class Mender:
@@ -94,17 +68,46 @@ class Mender:
         unsure = 0
         judged = self._judged
         copies = Copies(judged.table, chain, judged.table.crc[off], judged.table.offset[off], source)
-        copied = np.array([copies.has(judged.table, row) for row in off.tolist()], np.bool_)
+        copied = copies.among(judged.table, off)
         judged.verdict[off[copied]] = DUPLICATE
-        on = np.flatnonzero(chain)
-        for group in _consecutive(off[~copied].tolist()):
-            if self._put_in_place(group, on):
-                continue
-            row = None if gapless is False else self._liar_beside(group, on, held)
-            unsure += row is not None
-            if row is None or not gapless or not self._put_in_place(sorted([row, *group]), on[on != row]):
-                self._suspect(group, on)
+        on, off = np.flatnonzero(chain), off[~copied]
+        heads = np.flatnonzero(np.append(True, np.diff(off) > 1)) if len(off) else off
+        tails = np.append(heads[1:], len(off))
+        at = 0
+        while at < len(heads):
+            fits, first = self._slots(off, heads[at:], tails[at:], on)
+            until = len(heads)
+            for number in (at + np.flatnonzero(~fits)).tolist():
+                found, moved = self._unfit(off[heads[number] : tails[number]].tolist(), on, held, gapless)
+                unsure += found
+                if moved:  # what is believed has changed
+                    until = number + 1
+                    break
+            put = np.flatnonzero(fits[: until - at])
+            self._move_all(off[heads[at + put]], first[put])
+            at = until
         return unsure
+
+    def _slots(self, off: I64, heads: I64, tails: I64, on: I64) -> tuple[Bool, I64]:
+        """Which groups are one row that has exactly one place, and its first offset."""
+        fits, first = np.zeros(len(heads), np.bool_), np.zeros(len(heads), np.int64)
+        alone = np.flatnonzero(tails - heads == 1)
+        rows = off[heads[alone]]
+        judged = self._judged
+        fits[alone], first[alone] = slots(judged.table, rows, self._among(on), self._low, self._high, self._data_stop)
+        if self._first_bytes:
+            fits[alone] &= ~np.isin(rows, list(self._first_bytes))
+        return fits, first
+
+    def _unfit(self, group: list[int], on: I64, held: Bool, gapless: bool | None) -> tuple[bool, bool]:
+        """One group of rows: whether it fits with a neighbour only, and whether that neighbour was moved."""
+        if self._put_in_place(group, on):
+            return False, False
+        row = None if gapless is False else self._liar_beside(group, on, held)
+        moved = row is not None and gapless is True and self._put_in_place(sorted([row, *group]), on[on != row])
+        if not moved:
+            self._suspect(group, on)
+        return row is not None, moved
 
     def _liar_beside(self, group: list[int], on: I64, held: Bool) -> int | None:
         """The neighbour that leaves a group too little, where both fill exactly what lies around them."""
@@ -166,7 +169,7 @@ class Mender:
             return False
         for row in group:
             span = self._span(row)
-            self._move(row, at + span - 1, "its neighbours, which leave exactly one place")
+            self._move(row, at + span - 1, _NEIGHBOURS)
             at += span
         return True
 
@@ -187,6 +190,32 @@ class Mender:
         table.last_offset[row] = last
         self._put(row, int(table.base_offset[row]) if int(table.magic[row]) >= 2 else last, witness)
 
+    def _move_all(self, rows: I64, first: I64) -> None:
+        """Gives rows the places that their neighbours leave them."""
+        judged, table = self._judged, self._judged.table
+        last = first + (table.last_offset[rows] - table.base_offset[rows])
+        old, new = table.offset[rows], np.where(table.magic[rows] >= 2, first, last)
+        table.base_offset[rows], table.last_offset[rows], table.offset[rows] = first, last, new
+        verdict = judged.verdict[rows]
+        judged.verdict[rows] = np.where(verdict == INTACT, REPAIRED, verdict)
+        start = table.position[rows]
+        columns = old, new, start, start + table.size[rows], first, last + 1
+        before, after = (column.astype(">i8").tobytes() for column in (old, new))
+        for at, (row, *numbers) in enumerate(zip(rows.tolist(), *(each.tolist() for each in columns), strict=True)):
+            self._say(row, before[8 * at : 8 * at + 8], after[8 * at : 8 * at + 8], numbers, _NEIGHBOURS)
+
+    def _say(self, row: int, before: bytes, after: bytes, numbers: list[int], witness: str) -> None:
+        """The patch and the finding of a row whose offset field was exchanged."""
+        old, new, start, stop, first, end = numbers
+        self._first_bytes[row] = before
+        self._judged.patches.append(Patch(start, before, after))
+        message = f"offset {old} does not fit; {new} is proved by {witness}"
+        detail = {"before": before.hex(), "after": after.hex(), "position": start}
+        place, where = self._place, OffsetRange(first, end)
+        self._judged.findings.append(
+            Finding("offset-repaired", place.source, place.path, start, stop, where, message, detail)
+        )
+
     def _span(self, row: int) -> int:
         """Offsets that a row stands for; its own offsets may be so absurd that they wrap."""
         table = self._judged.table
@@ -200,22 +229,10 @@ class Mender:
         if row in self._first_bytes:  # moved a second time: one patch tells both
             judged.patches = [patch for patch in judged.patches if patch.position != start]
             judged.findings = [f for f in judged.findings if (f.code, f.start) != ("offset-repaired", start)]
-        self._first_bytes[row] = before
         table.offset[row] = offset
-        judged.patches.append(Patch(start, before, after))
         judged.mark_repaired(row)
-        judged.findings.append(
-            self._place.finding(
-                "offset-repaired",
-                start,
-                self._stop(row),
-                f"offset {old} does not fit; {offset} is proved by {witness}",
-                OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
-                before=before.hex(),
-                after=after.hex(),
-                position=start,
-            )
-        )
+        numbers = [old, offset, start, self._stop(row), int(table.base_offset[row]), int(table.last_offset[row]) + 1]
+        self._say(row, before, after, numbers, witness)
 
     def _suspect(self, group: list[int], on: I64) -> None:
         """Rows that follow each other and fit nowhere for certain."""
@@ -311,16 +328,6 @@ class Mender:
         )
 
 
-def _consecutive(rows: list[int]) -> list[list[int]]:
-    groups: list[list[int]] = []
-    for row in rows:
-        if groups and groups[-1][-1] == row - 1:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups
-
-
 class Copies:
     """Finds believed batches that hold the same bytes as others; one comparison for each question.
 
@@ -339,7 +346,16 @@ class Copies:
         self._places: dict[tuple[int, int, int], int] = {}
         for key, position in zip(keys, table.position[rows].tolist(), strict=True):
             self._places.setdefault(key, position)
+        self._offsets = table.offset[rows]
         self._source = source
+
+    def among(self, table: BatchTable, rows: I64) -> Bool:
+        """Which rows of ``table`` are copies, see `has`."""
+        copied = np.zeros(len(rows), np.bool_)
+        possible = np.isin(table.offset[rows], self._offsets) if len(self._offsets) else copied
+        for at in np.flatnonzero(possible).tolist():
+            copied[at] = self.has(table, int(rows[at]))
+        return copied
 
     def has(self, table: BatchTable, row: int) -> bool:
         """Whether one of the originals stands elsewhere and holds the same bytes as a row of ``table``."""
