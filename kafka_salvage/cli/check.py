@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kafka_salvage.cli import aside, options, progress, resuming
+from kafka_salvage.cli import aside, loading, options, progress, resuming
 
 
 @click.command("check", short_help="Dry-run integrity report; writes nothing to the sources.")
@@ -65,25 +65,30 @@ def command(
     source. Also says what a broker start would destroy. Exit codes: see kafka-salvage --help.
     """
     aside.keep_off(paths)
-    from kafka_salvage import api
-    from kafka_salvage.cli import html_page, render
-    from kafka_salvage.integrity.document import text_of
-    from kafka_salvage.integrity.mapfile import write_maps
-    from kafka_salvage.integrity.placing import write_text
+    with loading.quietly():
+        from kafka_salvage import api
+        from kafka_salvage.integrity.placing import write_text
 
     outputs = [] if mapfile is None else [mapfile]
     outputs += [] if json_file in (None, "-") else [Path(str(json_file))]
     outputs += [Path(each) for each in (html_file, metrics) if each is not None]
     if flags["state"] is not None:
         resuming.journal = Path(flags["state"])
-    with progress.choose(flags.pop("progress"), log_json, quiet, metrics, "check") as display:
+    display = progress.choose(flags.pop("progress"), log_json, quiet, metrics, "check")
+    with display, loading.meanwhile(loading.SHOWING):
         report = api.check(paths, deep=deep, outputs=outputs, progress=display, **flags)
         display.outcome(int(report.exit_code))
+    from kafka_salvage.cli import render
+    from kafka_salvage.integrity.document import text_of
+    from kafka_salvage.integrity.mapfile import write_maps
+
     request = render.Request(paths, options.again(), verbose, bool(flags["internal"]))
     with render.first() as afterwards:
         if mapfile is not None:
             afterwards.callback(write_maps, report, mapfile)
         if html_file is not None:
+            from kafka_salvage.cli import html_page
+
             afterwards.callback(html_page.write, Path(html_file), report, request)
         if json_file not in (None, "-"):
             afterwards.callback(write_text, Path(str(json_file)), text_of(report.document))

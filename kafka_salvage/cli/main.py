@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import atexit
 import io
 import os
 import sys
@@ -111,6 +111,7 @@ def _open_standard_streams() -> None:
 
 def main() -> None:
     """Entry point of `kafka-salvage`."""
+    atexit.register(_end)
     _open_standard_streams()
     allocation.give_back()
     ending.heed()
@@ -121,5 +122,19 @@ def main() -> None:
     ending.let_go()
     if code == exits.Exit.INTERRUPTED:
         os._exit(code)  # threads may be in the middle of a large file; nothing is being written any more
-    gc.freeze()  # what is left need not be looked through once more
+    _code.append(code)
     sys.exit(code)
+
+
+_code: list[int] = []
+
+
+def _end() -> None:
+    """Ends the process: to take apart what is left would take longer than `--version` does.
+
+    Called last, after all that the interpreter does for others at its end: threads are over, functions that modules left for this
+    moment have been called.
+    """
+    if _code:
+        ending.let_go()
+        os._exit(_code[0])
