@@ -17,7 +17,7 @@ import numpy as np
 from kafka_salvage.regions.belief import HEADERS, Side
 from kafka_salvage.regions.decoding import decode_all
 from kafka_salvage.regions.ground import Ground
-from kafka_salvage.regions.hosts import Proved
+from kafka_salvage.regions.proven import Proven
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.records import Outcome
 from kafka_salvage.scan.resync import Sanity, odd_rows
@@ -83,22 +83,25 @@ class Crossed:
         return np.append(self._left[1:], len(self.rows) - 1)
 
     @cached_property
-    def hosts(self) -> list[Proved]:
+    def hosts(self) -> Proven:
         """The batches that are proved, if they decode."""
-        at = np.searchsorted(self.rows.position, self.start[self.is_host])
-        epochs = self.rows.leader_epoch[at].tolist()
-        return [Proved.crossed(row, epoch) for row, epoch in zip(self.over[self.is_host], epochs, strict=True)]
+        rows = self._host_rows
+        return Proven.crossed(self.over[self.is_host], self.rows.leader_epoch[rows].astype(np.int64))
+
+    @cached_property
+    def _host_rows(self) -> I64:
+        rows: I64 = np.searchsorted(self.rows.position, self.start[self.is_host])
+        return rows
 
     @cached_property
     def undecodable(self) -> Bool:
         """Which of them do not decode."""
         found = np.zeros(len(self.over), np.bool_)
-        which = self.is_host
-        if which.any():
-            patches = [(patch.position, patch.after) for host in self.hosts for patch in host.patches]
-            rows = self.rows.take(np.searchsorted(self.rows.position, self.start[which]))
+        if len(self._host_rows):
+            patches = [(patch.position, patch.after) for patch in self.hosts.patches()]
+            rows = self.rows.take(self._host_rows)
             outcome = decode_all(PatchedSource(self.ground.source, patches), rows, self.ground.limits)[1]
-            found[which] = outcome != Outcome.OK
+            found[self.is_host] = outcome != Outcome.OK
         return found
 
     @cached_property

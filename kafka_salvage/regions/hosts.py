@@ -18,21 +18,18 @@ from kafka_salvage.regions.decoding import decode_all
 from kafka_salvage.regions.finder import Chain
 from kafka_salvage.regions.ground import END_SLACK, Ground, Lead
 from kafka_salvage.regions.heads import CRC_AT, CRC_FROM, MIN_LENGTH, OVERHEAD, Head, is_sane, parse_head
+from kafka_salvage.regions.proven import LENGTH_AT, MAGIC_AT
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.scan.batches import I64, U32, BatchTable
 from kafka_salvage.scan.records import Outcome
 from kafka_salvage.scan.resync import header_row
 from kafka_salvage.scan.running import crc32_moved
-from kafka_salvage.scan.walk import Stop, stop_of
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.vector.crc import crc32
-from kafka_salvage.vector.doubts import Over
 
 MOST_ENDS = 64
 _MEMBERS = 8
 """Batches at the head of a chain of which each may be the first that is no guest."""
-LENGTH_AT = 8
-MAGIC_AT = 16
 _GOES_ON = -1
 _REMEMBERED = 1 << 12
 
@@ -58,48 +55,6 @@ class Host:
     def stop(self) -> int:
         """Position behind it."""
         return int(self.batch.stop[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Proved:
-    """What is kept of a host.
-
-    Attributes:
-        start, stop: bytes.
-        offset: its first eight bytes.
-        epoch: its leader epoch.
-        patches: the bytes exchanged.
-        fact: why the walk stopped at it, or before.
-        claim, magic: what the header says of its whole size, and of its magic.
-    """
-
-    start: int
-    stop: int
-    offset: int
-    epoch: int
-    patches: tuple[Patch, ...]
-    fact: Stop
-    claim: int
-    magic: int
-
-    @classmethod
-    def of(cls, host: Host, fact: Stop, head: Head | None) -> Proved:
-        """Of a host with its header as it stands."""
-        offset, epoch = int(host.batch.offset[0]), int(host.batch.leader_epoch[0])
-        claim, magic = (0, 0) if head is None else (head.size, head.magic)
-        return cls(host.start, host.stop, offset, epoch, host.patches, fact, claim, magic)
-
-    @classmethod
-    def crossed(cls, over: I64, epoch: int) -> Proved:
-        """Of a batch that the walk went over (a row of `vector.doubts.Over`)."""
-        start, size, offset, claim, magic = (int(over[place]) for place in _TOLD)
-        patches = [(LENGTH_AT, struct.pack(">i", claim - OVERHEAD), struct.pack(">i", size - OVERHEAD))]
-        patches.append((MAGIC_AT, struct.pack(">b", magic), b"\2"))
-        exchanged = tuple(Patch(start + at, before, after) for at, before, after in patches if before != after)
-        return cls(start, start + size, offset, epoch, exchanged, stop_of(over), claim, magic)
-
-
-_TOLD = Over.POSITION, Over.SIZE, Over.OFFSET, Over.CLAIM, Over.MAGIC
 
 
 class Hosts:

@@ -18,8 +18,9 @@ from kafka_salvage.regions.crossed import Crossed
 from kafka_salvage.regions.finder import Chain
 from kafka_salvage.regions.ground import Ground, Lead
 from kafka_salvage.regions.heads import Head
-from kafka_salvage.regions.hosts import Host, Hosts, Proved
+from kafka_salvage.regions.hosts import Host, Hosts
 from kafka_salvage.regions.over import KEPT, Overs
+from kafka_salvage.regions.proven import Proven
 from kafka_salvage.regions.rows import Rows
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.unfolding import fold_marks
@@ -99,7 +100,7 @@ class Haul:
     over: Overs = field(default_factory=Overs.none)
     doubts: list[Doubt] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
-    hosts: list[Proved] = field(default_factory=list)
+    hosts: list[Proven] = field(default_factory=list)
     uncorroborated: list[tuple[int, int]] = field(default_factory=list)
     first_stop: Stop | None = None
 
@@ -224,9 +225,10 @@ class Hunt:
         """Keeps the first of what the walk went over."""
         over, haul = crossed.over[:count], self._haul
         self._over.append(over[~crossed.is_host[:count], :KEPT])
-        for host in crossed.hosts[: int(crossed.is_host[:count].sum())]:
-            haul.hosts.append(host)
-            haul.patches += host.patches
+        hosts = crossed.hosts.first(int(crossed.is_host[:count].sum()))
+        if len(hosts):
+            haul.hosts.append(hosts)
+            haul.patches += hosts.patches()
         haul.uncorroborated += crossed.ends(uncorroborated)
 
     def _fit(self, crossed: Crossed, some: I64, anchored: Bool, right: Side | None = None) -> Bool:
@@ -307,7 +309,8 @@ class Hunt:
         self._haul.patches += host.patches
         fact = damage.fact if host.start == damage.start else Stop(host.start, damage.fact.reason)
         head = self._ground.head(host.start)
-        self._haul.hosts.append(Proved.of(host, fact, head))
+        claim, magic = (0, 0) if head is None else (head.size, head.magic)
+        self._haul.hosts.append(Proven.one(host.batch.row(0), claim, magic, fact))
         self._take(host.batch)
         if host.start == damage.start:
             self._haul.damages.pop()

@@ -20,16 +20,15 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions import check_offsets, check_zeros, stretches, unfolding
 from kafka_salvage.regions.check_crc import FIRST_BY_CRCMOD, CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
-from kafka_salvage.regions.check_header import stop_code, stop_sentence
 from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
 from kafka_salvage.regions.check_records import check_records
 from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
 from kafka_salvage.regions.ground import Ground
-from kafka_salvage.regions.hosts import LENGTH_AT, MAGIC_AT
 from kafka_salvage.regions.hunt import Haul, Hunt
 from kafka_salvage.regions.judged import INTACT, REPAIRED, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Mender
+from kafka_salvage.regions.proven import Proven
 from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
 from kafka_salvage.regions.shapes import in_order
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
@@ -37,7 +36,7 @@ from kafka_salvage.regions.terrain import Terrain, map_without_batches
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.replica import SegmentFile
-from kafka_salvage.scan.walk import Stop, StopReason
+from kafka_salvage.scan.walk import StopReason
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
@@ -46,7 +45,6 @@ from kafka_salvage.vector.distinct import distinct
 MANY = 1 << 18
 """Rows of a segment that is judged while no other such is: each rule needs some memory for each row."""
 _MANY_AT_ONCE = threading.RLock()
-_MAGIC_AT = 16
 _WITNESS_READS = 4
 _JUMPS = 4
 """Batches at the end of a file, each with a gap before it, that are looked at."""
@@ -206,6 +204,7 @@ class _Judge:
         self._options = options
         self._place = Place.of(segment)
         self._base = segment.base_offset
+        self._proven = Proven.together(haul.hosts)
         self._jump = False
         self._loose = 0
 
@@ -300,14 +299,8 @@ class _Judge:
 
     def _doubted_epochs(self) -> I64:
         """Rows whose epoch field lies between repaired bytes, or behind zeros that may have run into it."""
-        table = self._judged.table
-        starts = []
-        for host in self._haul.hosts:
-            places = {patch.position - host.start: patch.before for patch in host.patches}
-            zeros = not any(places.get(LENGTH_AT, b"x")) and not host.epoch
-            if zeros or {LENGTH_AT, MAGIC_AT} <= set(places):
-                starts.append(host.start)
-        return np.searchsorted(table.position, np.array(starts, np.int64)).astype(np.int64)
+        starts = self._proven.start[self._proven.doubtful_epochs()]
+        return np.searchsorted(self._judged.table.position, starts).astype(np.int64)
 
     def _ends_the_log(self, row: int) -> bool:
         """Whether another file says that the offset behind this row comes next."""
@@ -336,50 +329,21 @@ class _Judge:
     def _zeroed_hosts(self) -> Bool:
         """Repaired batches in whose header zeros run from the base offset into the length: a name or a neighbour must agree."""
         table = self._judged.table
-        starts = []
-        for host in self._haul.hosts:
-            zeros = any(patch.position == host.start + LENGTH_AT and not any(patch.before) for patch in host.patches)
-            if zeros and not host.offset & 0xFF:
-                starts.append(host.start)
+        starts = self._proven.start[self._proven.doubtful_offsets()]
         alone = len(table) == 1 and self._context.compacted is not True and int(table.base_offset[0]) == self._base
-        return np.isin(table.position, starts) & ~check_offsets.dense_rows(table) & (not alone)
+        found = np.zeros(len(table), np.bool_)
+        found[np.searchsorted(table.position, starts)] = not alone
+        return found & ~check_offsets.dense_rows(table) if len(starts) else found
 
     def _hosts(self) -> None:
         """Findings of hosts that a length or a magic proved."""
-        judged, place, ground = self._judged, self._place, self._ground
-        for host in self._haul.hosts:
-            fact = host.fact
-            row = int(np.searchsorted(judged.table.position, host.start))
-            if host.patches and judged.verdict[row] < REPAIRED:
-                judged.verdict[row] = REPAIRED
-            there = Stop(host.start, fact.reason, fact.stored, fact.computed)
-            sentence = stop_sentence(there, host.claim, host.magic, ground.size - host.start)
-            code = stop_code(fact, torn=False)
-            if fact.reason is StopReason.CRC_MISMATCH and host.claim != host.stop - host.start:
-                # summed up to a wrong end, the CRC would mislead
-                sentence = (
-                    f"the length claims a batch of {host.claim} bytes, and the CRC holds with {host.stop - host.start}"
-                )
-            magic = next((patch for patch in host.patches if patch.position == host.start + _MAGIC_AT), None)
-            if magic is not None and fact.reason is StopReason.CRC_MISMATCH:
-                # read with the wrong magic, the CRC stands elsewhere: its figures would mislead
-                code, sentence = (
-                    "bad-magic",
-                    f"the magic says {magic.before[0]}, and the CRC holds with {magic.after[0]}",
-                )
-            table = judged.table
-            judged.findings.append(
-                place.finding(
-                    code,
-                    host.start,
-                    host.stop,
-                    f"{sentence}; proved by its CRC once repaired",
-                    OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
-                    position=[patch.position for patch in host.patches],
-                    before=[patch.before.hex() for patch in host.patches],
-                    after=[patch.after.hex() for patch in host.patches],
-                )
-            )
+        judged, proven = self._judged, self._proven
+        table, rows = judged.table, np.searchsorted(judged.table.position, proven.start)
+        changed = rows[proven.relength | proven.remagic]
+        verdict = judged.verdict[changed]
+        judged.verdict[changed] = np.where(verdict < REPAIRED, REPAIRED, verdict)
+        where = table.base_offset[rows], table.last_offset[rows] + 1
+        judged.findings.extend(proven.findings(self._place, *where, self._ground.size))
 
     def _name(self) -> None:
         """Whether the file's name fits what is in it."""
