@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+LIGHT = 256 << 10
+"""Bytes of a file or partition below which what is done for it is mostly Python, which one thread at a time can run."""
 _COMPILER = "libllvmlite"
 _DONTNEED = 4
 
@@ -44,7 +46,7 @@ class _Crew:
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
-        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="salvage")
+        self._pool = ThreadPoolExecutor(max(jobs, 1), thread_name_prefix="salvage")  # begins none until it is asked
         self._lock = threading.Lock()
         self._load = 0
 
@@ -75,13 +77,21 @@ class _Crew:
         self._pool.shutdown(wait=wait, cancel_futures=True)
 
 
-def ordered_map(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
+_NOBODY = _Crew(0)
+"""The crew of a task that has no helpers."""
+
+
+def ordered_map(
+    work: Callable[[T], R], items: Iterable[T], jobs: int, light: Callable[[T], bool] | None = None
+) -> Iterator[R]:
     """Results of ``work`` over ``items``, in the order of the items, at most ``jobs`` under way and few waiting.
 
     Args:
         work: must release the GIL where it matters; an exception is raised at its item's place.
         items: consumed lazily.
         jobs: 1 runs inline, in this thread; inside a task the crew of that task is shared, whatever is said here.
+        light: tells items that are so little work that threads would take turns at Python and nothing else: those are done by
+            this thread, one after another, while the crew has the others.
     """
     if _HERE.crew is not None:
         yield from _shared(work, items, _HERE.crew)
@@ -91,20 +101,31 @@ def ordered_map(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterat
             yield work(item)
         return
     crew = _Crew(jobs)
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[tuple[T, Future[R] | None]] = deque()
     patient = True
     try:
         for item in items:
-            waiting.append(crew.submit(work, item))
+            waiting.append((item, None if light is not None and light(item) else crew.submit(work, item)))
             if len(waiting) >= 2 * jobs:
-                yield waiting.popleft().result()
+                yield _result(work, *waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(work, *waiting.popleft())
     except KeyboardInterrupt:
         patient = False  # a large file may take long; the person wants out now
         raise
     finally:
         crew.shutdown(patient)
+
+
+def _result(work: Callable[[T], R], item: T, future: Future[R] | None) -> R:
+    """What came of an item: of another thread, or of this one, which then does without helpers."""
+    if future is not None:
+        return future.result()
+    before, _HERE.crew = _HERE.crew, _NOBODY
+    try:
+        return work(item)
+    finally:
+        _HERE.crew = before
 
 
 def aside(work: Callable[[T], R], item: T) -> Future[R] | None:
@@ -166,7 +187,7 @@ def _shared(work: Callable[[T], R], items: Iterable[T], crew: _Crew) -> Iterator
     ahead: deque[tuple[T, Future[R] | None]] = deque()
     try:
         while True:
-            while len(ahead) < 2 * crew.jobs:
+            while len(ahead) < max(2 * crew.jobs, 1):
                 try:
                     ahead.append((next(rest), None))
                 except StopIteration:

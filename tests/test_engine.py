@@ -121,3 +121,36 @@ sys.exit(0 if before - after > 20_000 else f"{before} KiB, then {after}")
 """
     done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("jobs", [2, 8])
+def test_light_items_are_done_in_this_thread_without_helpers(jobs: int) -> None:
+    here = threading.get_ident()
+
+    def inner(_: int) -> int:
+        return threading.get_ident()
+
+    def work(number: int) -> tuple[int, int, set[int]]:
+        return number, threading.get_ident(), set(engine.ordered_map(inner, range(5), 4))
+
+    made = list(engine.ordered_map(work, range(40), jobs, light=lambda number: number % 3 != 0))
+    assert [number for number, _, _ in made] == list(range(40))
+    for number, thread, inside in made:
+        if number % 3:
+            assert thread == here
+            assert inside == {here}
+        else:
+            assert thread != here
+
+
+def test_an_exception_of_a_light_item_is_raised_at_its_place() -> None:
+    def work(number: int) -> int:
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    found: list[int] = []
+    with pytest.raises(KeyError):
+        found.extend(engine.ordered_map(work, range(9), 2, light=lambda _: True))
+    assert found == [0, 1, 2]
+    assert list(engine.ordered_map(work, range(3), 2)) == [0, 1, 2]  # the thread has a crew of its own again

@@ -17,14 +17,16 @@ import os
 import shutil
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from kafka_salvage.errors import DestinationError, InvariantError, RequestError
 from kafka_salvage.export.digest import Digest, digest_of
+from kafka_salvage.export.group import Group
 from kafka_salvage.export.lock import NAME as LOCK
 from kafka_salvage.export.lock import Lock
 from kafka_salvage.export.receipt import WrittenFile
@@ -38,9 +40,7 @@ PARTIAL = ".partial"
 STATE = "state.jsonl"
 _OWN = frozenset({LOCK, STATE})
 _SYNCING = 4
-"""Files that are synced at the same time."""
-_UNSYNCED = 64
-"""Most files that wait to be synced."""
+"""Directories that are synced at the same time."""
 
 
 class Stage:
@@ -84,10 +84,7 @@ class Stage:
         self._open: set[StagedFile] = set()
         self._checked: set[Path] = {self.out}
         self._lock = threading.Lock()
-        self._syncing: set[Future[None]] = set()
-        self._room = threading.BoundedSemaphore(_UNSYNCED)
-        self._pool = ThreadPoolExecutor(_SYNCING, thread_name_prefix="sync") if self.beside else None
-        self._failure: DestinationError | None = None
+        self._group = Group(beside=self.beside)
 
     def _open_journal(self, resume: bool) -> Journal:
         place = self.staging / STATE
@@ -129,8 +126,8 @@ class Stage:
             or path in self._files | dict.fromkeys(_OWN)
         ):
             raise InvariantError(f"{path!r} is no place for an output file", stage="export.atomic")
-        if self._failure is not None:
-            raise self._failure
+        if self._group.failure is not None:
+            raise self._group.failure
         file = StagedFile(self, path, format_)
         with self._lock:
             self._open.add(file)
@@ -208,35 +205,25 @@ class Stage:
     # files under way
 
     def settle(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
-        """Takes a whole file, syncs it (later, when that may be done beside the work), then does ``then``."""
+        """Takes a whole file, which is synced together with others; does ``then`` when it is on the disk."""
         with self._lock:
             self._files[made.path] = made
-        if self._pool is None:
-            self._sync(file, made, then)
-            return
-        self._room.acquire()
-        future = self._pool.submit(self._sync_beside, file, made, then)
-        with self._lock:
-            self._syncing.add(future)
-        future.add_done_callback(self._synced)
 
-    def _sync(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
-        file.sync()
-        with self._lock:
-            self._open.discard(file)
-        if then is not None:
-            then(made)
+        def synced() -> None:
+            with self._lock:
+                self._open.discard(file)
+            if then is not None:
+                then(made)
 
-    def _sync_beside(self, file: StagedFile, made: WrittenFile, then: Callable[[WrittenFile], None] | None) -> None:
-        try:
-            self._sync(file, made, then)
-        except DestinationError as error:
-            self._failure = self._failure or error
+        self._group.add(file, synced)
 
-    def _synced(self, future: Future[None]) -> None:
-        with self._lock:
-            self._syncing.discard(future)
-        self._room.release()
+    def afterwards(self, then: Callable[[], None]) -> None:
+        """Does something once every file that is finished by now is on the disk, perhaps in another thread.
+
+        Raises:
+            DestinationError: an earlier one is not.
+        """
+        self._group.add(None, then)
 
     def settled(self) -> None:
         """Comes back when every finished file is on the disk.
@@ -244,14 +231,7 @@ class Stage:
         Raises:
             DestinationError: one is not.
         """
-        while True:
-            with self._lock:
-                future = next(iter(self._syncing), None)
-            if future is None:
-                break
-            future.result()
-        if self._failure is not None:
-            raise self._failure
+        self._group.settled()
 
     def forget(self, file: StagedFile) -> None:
         """Forgets a file that failed."""
@@ -274,9 +254,10 @@ class Stage:
         directories = {self.out}
         for place, path in enumerate(order):
             if place == len(order) - len(tail):
-                _sync_directories(directories)
+                self._sync_directories(directories)
+                directories = {self.out}
             directories.add(self._move(path))
-        _sync_directories(directories)
+        self._sync_directories(directories)
         self.discard()
 
     def _move(self, path: str) -> Path:
@@ -288,6 +269,16 @@ class Stage:
         except OSError as error:
             raise destination_error(path, error) from error
         return target.parent
+
+    def _sync_directories(self, directories: set[Path]) -> None:
+        """Syncs directories and those that they lie in; each was one wait for the disk, where several share one."""
+        wanted = {each for path in directories for each in (path, *path.parents) if each.is_relative_to(self.out)}
+        if not self.beside or len(wanted) <= _SYNCING:
+            for directory in sorted(wanted):
+                _sync_directory(directory)
+            return
+        with ThreadPoolExecutor(_SYNCING, thread_name_prefix="sync") as pool:
+            deque(pool.map(_sync_directory, sorted(wanted)), 0)
 
     def _make_parents(self, directory: Path) -> None:
         """Makes directories below the output one by one; a link or a file in the way is refused."""
@@ -330,8 +321,7 @@ class Stage:
         _remove_empty(self.staging, self.out if self._made_out else None)
 
     def _end(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._group.end()
         self.journal.close()
 
 
@@ -362,11 +352,10 @@ def _empty(directory: Path, but: frozenset[str]) -> None:
             entry.unlink()
 
 
-def _sync_directories(directories: Iterable[Path]) -> None:
-    for directory in sorted(directories):
-        with suppress(OSError):  # some file systems refuse to sync a directory; the files themselves are synced
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _sync_directory(directory: Path) -> None:
+    with suppress(OSError):  # some file systems refuse to sync a directory; the files themselves are synced
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

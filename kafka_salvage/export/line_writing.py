@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+from kafka_salvage import engine
 from kafka_salvage.export import manifest, registry
 from kafka_salvage.export.doubts import NAME as LATEST
 from kafka_salvage.export.doubts import DoubtWriter
@@ -24,6 +25,9 @@ from kafka_salvage.export.rows import chunk_records, step_batches
 from kafka_salvage.export.selecting import EdgeFilter, RecordFilter
 from kafka_salvage.export.sink import BatchChunk, BatchWriter, RecordWriter, Setting
 from kafka_salvage.progress import Progress
+
+_BUNDLE = 32 << 20
+"""Most bytes of small lines that one thread writes one after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +51,46 @@ def write_lines(lines: Sequence[Line], setting: Setting, bookmarks: Bookmarks, p
         if stop.is_set():
             raise _Abandoned
 
-    def write(line: Line) -> LineResult:
-        return _LineWriter(line, setting, bookmarks, progress, heed).write()
+    def write(bundle: Sequence[int]) -> list[LineResult]:
+        return [_LineWriter(lines[at], setting, bookmarks, progress, heed).write() for at in bundle]
 
     if setting.options.jobs <= 1:
-        return [write(line) for line in lines]
+        return write(range(len(lines)))
+    bundles = _bundles(lines)
     with ThreadPoolExecutor(setting.options.jobs, thread_name_prefix="write") as pool:
-        waiting = [pool.submit(write, line) for line in lines]
+        waiting = [pool.submit(write, bundle) for bundle in bundles]
         try:
             wait(waiting, return_when=FIRST_EXCEPTION)
             failed = [error for f in waiting if f.done() and (error := f.exception()) is not None]
             if failed:
                 raise failed[0]
-            return [each.result() for each in waiting]
+            made = {
+                at: result
+                for bundle, each in zip(bundles, waiting, strict=True)
+                for at, result in zip(bundle, each.result(), strict=True)
+            }
+            return [made[at] for at in range(len(lines))]
         except BaseException:
             stop.set()
             for each in waiting:
                 each.cancel()
             raise
+
+
+def _bundles(lines: Sequence[Line]) -> list[list[int]]:
+    """Lines that one thread writes one after another: small ones together, since threads would only wait for each other."""
+    bundles: list[list[int]] = []
+    last, size = -1, 0
+    for at, line in enumerate(lines):
+        if line.bytes >= engine.LIGHT:
+            bundles.append([at])
+            continue
+        if last < 0 or size + line.bytes > _BUNDLE:
+            last, size = len(bundles), 0
+            bundles.append([])
+        bundles[last].append(at)
+        size += line.bytes
+    return bundles
 
 
 class _LineWriter:
@@ -190,10 +216,8 @@ class _LineWriter:
             if state is None:
                 return
             states[name] = state
-        stage, opened = self._setting.stage, list(_opened(states))
-        stage.settled()
-        bookmark = Bookmark(step, self._edges.producers, states, (), tuple(opened), tuple(self._shortfalls))
-        self._bookmarks.tell(LINE, self._name, bookmark)
+        opened = tuple(_opened(states))
+        self._tell(Bookmark(step, self._edges.producers, states, (), opened, tuple(self._shortfalls)))
         self._unmarked, self._marked_at = 0, time.monotonic()
 
     def _finish(self) -> LineResult:
@@ -206,10 +230,12 @@ class _LineWriter:
             files += written.files
             notes.update(written.notes)
         result = LineResult(manifest.partition_entry(self._line, notes), tuple(files), tuple(self._shortfalls))
-        self._setting.stage.settled()
-        told = Bookmark(files=result.files, shortfalls=result.shortfalls, entry=result.entry)
-        self._bookmarks.tell(LINE, self._name, told)
+        self._tell(Bookmark(files=result.files, shortfalls=result.shortfalls, entry=result.entry))
         return result
+
+    def _tell(self, bookmark: Bookmark) -> None:
+        """Tells a bookmark, once all that it names is on the disk; the next lines need not wait for that."""
+        self._setting.stage.afterwards(lambda: self._bookmarks.tell(LINE, self._name, bookmark))
 
 
 def _opened(state: Any) -> Any:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class StagedFile:
         self._real = owner.staging / path
         try:
             self._real.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self._real.open("r+b" if begun else "xb", buffering=BUFFER)
+            self._file: Any = self._real.open("r+b" if begun else "xb", buffering=BUFFER)
             if begun:
                 self._file.truncate(self.size)
                 self._file.seek(self.size)
@@ -99,12 +99,12 @@ class StagedFile:
         wait = self._digest.add(view)
         try:
             self._file.write(view)
+            self.size += len(view)
+            if not self._sparse:
+                self._writeback.grown(self.size)
         except OSError as error:
             self.abort()
             raise destination_error(self.path, error) from error
-        self.size += len(view)
-        if not self._sparse:
-            self._writeback.grown(self.size)
         return wait
 
     def write_sparse(self, data: U8) -> None:
@@ -184,12 +184,36 @@ class StagedFile:
         self._digest.close()
         try:
             self._flush()
+            self._file = self._file.detach()  # its buffer is free while it waits
         except OSError as error:
             self.abort()
             raise destination_error(self.path, error) from error
         made = WrittenFile(self.path, self.format, self.size, digest, records, batches)
         self._owner.settle(self, made, then)
         return made
+
+    def send(self) -> None:
+        """Begins to write the pages of a whole file to the disk; waits for nothing.
+
+        Raises:
+            DestinationError: the file is removed.
+        """
+        self._tell_disk(self._writeback.send)
+
+    def sent(self) -> None:
+        """Comes back when what was begun has been written.
+
+        Raises:
+            DestinationError: the file is removed.
+        """
+        self._tell_disk(self._writeback.sent)
+
+    def _tell_disk(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except OSError as error:
+            self.abort()
+            raise destination_error(self.path, error) from error
 
     def sync(self) -> None:
         """Sees to it that the file is on the disk, and closes it.

@@ -3,11 +3,13 @@
 Without, a large file lies in the page cache until its `fsync`, which then takes as long as the disk needs for all of it, with the
 processor idle meanwhile. Room that is taken in large steps spares the file system a decision for each page, and gives files
 that are written side by side large pieces of the disk. Both are hints: where the system has none or refuses, nothing is lost.
+A disk's error is none of that: the system tells it once, to whoever asks first, and no `fsync` behind would tell it again.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
 from collections.abc import Callable
@@ -27,6 +29,9 @@ _WRITE = 2
 _KEEP_SIZE = 1
 """FALLOC_FL_KEEP_SIZE: the file does not grow by it."""
 
+_LOST = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
+"""Errors that mean that pages did not reach the disk."""
+
 _Call = Callable[..., int]
 
 
@@ -34,7 +39,7 @@ _Call = Callable[..., int]
 def _system(name: str, *arguments: type[object]) -> _Call | None:
     """A function of the C library; None where there is none."""
     try:
-        found = getattr(ctypes.CDLL(None), name)
+        found = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (OSError, AttributeError):
         return None
     found.argtypes = arguments
@@ -55,17 +60,34 @@ class Writeback:
         self._takes_room = True
 
     def grown(self, size: int) -> None:
-        """The file has so many bytes now."""
+        """The file has so many bytes now. Raises: OSError."""
         if size - self._sent >= BEGIN:
-            send = _system("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-            if send is not None:
-                send(self._descriptor, self._sent, size - self._sent, _WRITE)
-                if (done := size - BEHIND - self._waited) >= BEGIN:
-                    send(self._descriptor, self._waited, done, _WAIT)
-                    self._waited += done
+            if self._range(self._sent, size - self._sent, _WRITE) and (done := size - BEHIND - self._waited) >= BEGIN:
+                self._range(self._waited, done, _WAIT)
+                self._waited += done
             self._sent = size
         if self._takes_room and size >= ROOM // 2 and size + BEGIN > self._room:
             self._take(size)
+
+    def send(self) -> None:
+        """Sends all that the file has; waits for nothing. Raises: OSError."""
+        self._range(0, 0, _WRITE)
+
+    def sent(self) -> None:
+        """Comes back when what was sent has been written. Raises: OSError."""
+        self._range(0, 0, _WAIT)
+
+    def _range(self, start: int, size: int, what: int) -> bool:
+        """Tells the system about bytes (a size of 0: all behind); False where it has no such call, or refuses."""
+        call = _system("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        if call is None:
+            return False
+        ctypes.set_errno(0)
+        if call(self._descriptor, start, size, what) == 0:
+            return True
+        if (code := ctypes.get_errno()) in _LOST:
+            raise OSError(code, os.strerror(code))
+        return False
 
     def _take(self, size: int) -> None:
         take = _system("fallocate64", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)

@@ -65,4 +65,9 @@ def _key(replica: Replica) -> tuple[str, str]:
 
 
 def _all(replicas: Sequence[Replica], options: SurveyOptions, survey: Survey, jobs: int) -> list[ReplicaSurvey]:
-    return list(engine.ordered_map(lambda replica: survey(replica, options), replicas, jobs))
+    return list(engine.ordered_map(lambda replica: survey(replica, options), replicas, jobs, light=_is_light))
+
+
+def _is_light(replica: Replica) -> bool:
+    """Whether looking at a copy is more of Python than of reading and summing: threads would only wait for each other."""
+    return sum(segment.file.size for segment in replica.segments) < engine.LIGHT

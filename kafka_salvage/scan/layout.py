@@ -78,8 +78,9 @@ def lay_out(root: Path, entries: Sequence[Entry], context: Sequence[Entry]) -> L
             layout.files.setdefault(entry.parent or ".", []).append(entry)
     for directory in sorted(layout.files):
         _recognise_partition(layout, directory, directories[directory], directory in explicit)
+    around = {parent_of(path) for path in layout.partitions if path != "."}
     for directory in sorted(layout.files):
-        _recognise_log_dir(layout, directory, directories[directory])
+        _recognise_log_dir(layout, directory, directories[directory], directory in around)
     for directory in sorted(layout.files):
         _recognise_rest(layout, directory, directory in explicit)
     return layout
@@ -94,10 +95,9 @@ def _recognise_partition(layout: Layout, directory: str, below: list[str], expli
         layout.partitions[directory] = parsed
 
 
-def _recognise_log_dir(layout: Layout, directory: str, below: list[str]) -> None:
+def _recognise_log_dir(layout: Layout, directory: str, below: list[str], beside: bool) -> None:
     marked = any(parse_file_name(entry.name).kind in LOG_DIR_KINDS for entry in layout.files[directory])
     holds = any(path in layout.partitions for path in below)
-    beside = any(parent_of(path) == directory for path in layout.partitions if path != ".")
     if directory not in layout.partitions and (marked or holds or beside):
         layout.log_dirs.append(directory)
 
