@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise, takewhile
+from dataclasses import dataclass
+from itertools import takewhile
 
-from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, explain, join
+from kafka_salvage.plan.bulk import Odd, doubted, spans_in_bulk
+from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, join
 from kafka_salvage.plan.packed import packed_spans
 from kafka_salvage.plan.plan import OffsetSpan, Status
-from kafka_salvage.plan.timeline import Piece
-from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.plan.span_columns import together_in_order
+from kafka_salvage.plan.spans import absorb, spans_between, trimmed, with_trimmed
+from kafka_salvage.plan.timeline import Piece, ends_of
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey
-from kafka_salvage.regions.shapes import together, with_code
+from kafka_salvage.regions.shapes import with_code
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import State
 
@@ -22,7 +25,8 @@ REACH = 1 << 31
 
 _EXTENDING = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNDECODABLE, Verdict.UNREAD})
 _REACHING = _EXTENDING | {Verdict.FOREIGN, Verdict.SUSPECT}
-_OUTPUT = {Verdict.INTACT: Status.RECOVERED, Verdict.REPAIRED: Status.REPAIRED, Verdict.SUSPECT: Status.SUSPECT}
+_MANY = 32
+"""Pieces of a line whose ledger is made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,8 @@ class Ledger:
 
 def make_ledger(line: Line) -> Ledger:
     """The ledger of a line."""
-    low, high, ends = _reach(line)
+    odd = Odd()
+    low, high, ends = _reach(line, odd)
     bases = [(s.segment.base_offset, s) for s in line.segments if s.segment.base_offset is not None]
     bases.sort(key=lambda pair: (pair[0], pair[1].segment.file.source, pair[1].segment.file.path))
     ground = Ground(
@@ -95,23 +100,25 @@ def make_ledger(line: Line) -> Ledger:
         path=line.lead.replica.path,
         ends=f": {ends}" if ends else "",
     )
-    spans = cast_doubt(packed_spans(_spans(line, ground, low, high)), line.segments)
-    log_start = _log_start(line, low, line.pieces[-1].next if line.pieces else low)
-    raw = packed_spans(join(absorb(spans)))
+    log_start = _log_start(line, low)
     bottom = low if line.floor is None else min(low, line.floor)
+    if len(line.pieces) >= _MANY:
+        return _in_bulk(line, ground, (low, high), bottom, log_start, odd)
+    spans = cast_doubt(packed_spans(spans_between(line.pieces, ground, line.home, low, high)), line.segments)
+    raw = packed_spans(join(absorb(spans)))
     return Ledger(spans=with_trimmed(raw, spans, bottom, log_start), raw=raw, log_start=log_start)
 
 
-def _spans(line: Line, ground: Ground, low: int, high: int) -> Iterator[OffsetSpan]:
-    """What the line gives, and why the rest of ``[low, high)`` is not there."""
-    cursor, before = low, None
-    for piece in line.pieces:
-        if piece.first > cursor:
-            yield from explain(ground, cursor, piece.first, before, piece)
-        yield span_of(piece, line.home)
-        cursor, before = piece.next, piece
-    if high > cursor:
-        yield from explain(ground, cursor, high, before, None)
+def _in_bulk(line: Line, ground: Ground, where: tuple[int, int], bottom: int, log_start: int, odd: Odd) -> Ledger:
+    """The same for many pieces."""
+    spans = doubted(spans_in_bulk(line.pieces, ground, line.home, *where, odd), line.segments, odd)
+    raw = spans.joined().settled()
+    below = trimmed(bottom, log_start, int(spans.stop[-1]))
+    if below is None:
+        return Ledger(spans=raw, raw=raw, log_start=log_start)
+    above = spans.above(log_start).joined()
+    first = above.shapes.columns([below])
+    return Ledger(together_in_order([(first.start, first), (above.start, above)]).settled(), raw, log_start)
 
 
 def _notes(line: Line) -> Iterator[Finding]:
@@ -121,91 +128,19 @@ def _notes(line: Line) -> Iterator[Finding]:
         yield from (f for f in with_code(segment.findings, GAP_CODES) if f.offsets is not None)
 
 
-def span_of(piece: Piece, home: State) -> OffsetSpan:
-    """What a piece of the line gives; a state that is not ``home`` is the reason."""
-    findings: Sequence[Finding] = ()
-    if piece.verdict is not Verdict.INTACT:
-        regions = piece.segment.regions
-        low = regions.find(piece.start + 1) - 1  # the one that holds its first byte
-        here = (region for region in regions.regions[low : regions.find(piece.stop)] if region.verdict is piece.verdict)
-        findings = together(region.findings for region in here)
-    return OffsetSpan(
-        offsets=piece.offsets,
-        status=_OUTPUT[piece.verdict],
-        source=piece.survey.replica.source,
-        absent=piece.absent,
-        reason="" if piece.state is home else str(piece.state),
-        findings=findings,
-    )
-
-
-def absorb(spans: Iterable[OffsetSpan]) -> Iterator[OffsetSpan]:
-    """Absent offsets between two recovered ranges of one kind become part of the first."""
-    ahead: OffsetSpan | None = None
-    for span, behind in zip_behind(spans):
-        if (
-            span.status is Status.ABSENT
-            and ahead is not None
-            and behind is not None
-            and ahead.status in (Status.RECOVERED, Status.REPAIRED)
-            and (ahead.status, ahead.source, ahead.reason) == (behind.status, behind.source, behind.reason)
-        ):
-            where = OffsetRange(ahead.offsets.start, span.offsets.stop)
-            ahead = replace(ahead, offsets=where, absent=ahead.absent + span.offsets.size)
-            continue
-        if ahead is not None:
-            yield ahead
-        ahead = span
-    if ahead is not None:
-        yield ahead
-
-
-def zip_behind(spans: Iterable[OffsetSpan]) -> Iterator[tuple[OffsetSpan, OffsetSpan | None]]:
-    """Each with the one behind it."""
-    return pairwise(chain(spans, (None,)))  # type: ignore[arg-type] # None is the last
-
-
-def with_trimmed(
-    raw: Sequence[OffsetSpan], spans: Sequence[OffsetSpan], bottom: int, log_start: int
-) -> Sequence[OffsetSpan]:
-    """The ledger with everything below the log start `trimmed`.
-
-    Args:
-        raw: joined spans as if nothing were trimmed.
-        spans: the same before they were joined.
-        bottom: lowest offset that is spoken of.
-        log_start: first offset readers may see.
-    """
-    if log_start <= bottom or not raw:
-        return raw
-    stop = min(log_start, raw[-1].offsets.stop)
-    below = OffsetSpan(OffsetRange(bottom, stop), Status.TRIMMED, reason="below the log start")
-    return packed_spans(chain((below,), join(absorb(_above(spans, log_start)))))
-
-
-def _above(spans: Iterable[OffsetSpan], log_start: int) -> Iterator[OffsetSpan]:
-    for span in spans:
-        if span.offsets.stop <= log_start:
-            continue
-        if span.offsets.start < log_start:
-            where = OffsetRange(log_start, span.offsets.stop)
-            yield replace(span, offsets=where, absent=min(span.absent, where.size))
-        else:
-            yield span
-
-
-def _reach(line: Line) -> tuple[int, int, str]:
+def _reach(line: Line, odd: Odd) -> tuple[int, int, str]:
     """``(low, high, what named the high end)`` of the ledger."""
     bases = [s.segment.base_offset for s in line.lead_segments if s.segment.base_offset is not None]
-    if line.pieces:  # in offset order
-        low, high = line.pieces[0].first, line.pieces[-1].next
+    ends = ends_of(line.pieces)
+    if ends is not None:  # in offset order
+        low, high = ends[0].first, ends[1].next
     elif not bases and not line.lead.ends:
         return 0, 0, ""
     else:
         low = high = min(bases) if bases else line.lead.log_start or 0
     near_low, near_high = low, high
     for segment in line.segments:
-        for region in segment.regions.of(_REACHING):
+        for region in _outside(segment, low, high, odd):
             where = region.offsets
             # a suspect batch may be anywhere; it belongs to the line where it goes on from what is there
             doubted = region.verdict is Verdict.SUSPECT and where is not None and low <= where.start <= high
@@ -218,8 +153,26 @@ def _reach(line: Line) -> tuple[int, int, str]:
     furthest = max((e.offset for e in witnesses), default=high)
     named = sorted({f"{e.kind} {e.offset}" for e in witnesses if e.offset > high})
     if furthest <= high:
-        furthest = high + _unnamed_tail(line)
+        furthest = high + _unnamed_tail(line, odd)
     return low, max(high, furthest), ", ".join(named)
+
+
+def _outside(segment: SegmentSurvey, low: int, high: int, odd: Odd) -> Iterable[Region]:
+    """Regions that may move an end of ``[low, high)``; of a few all."""
+    regions = segment.regions
+    if not isinstance(regions.regions, Compact):
+        return regions.of(_REACHING)
+    named = odd.of(segment)
+    beyond = named.named & ((named.first < low) | (named.next > high)) & named.having(_REACHING)
+    return (regions.regions[regions.find(start)] for start in named.start[beyond].tolist())
+
+
+def _behind(segment: SegmentSurvey, position: int, odd: Odd) -> list[Region]:
+    """Regions from a position on; none where all of them are plain."""
+    regions = segment.regions
+    if isinstance(regions.regions, Compact) and not bool((odd.of(segment).start >= position).any()):
+        return []
+    return list(regions.regions[regions.find(position) :])
 
 
 def _starts(line: Line, near: int) -> list[int]:
@@ -231,7 +184,8 @@ def _starts(line: Line, near: int) -> list[int]:
         starts.append(line.lead.log_start)
     elif line.lead.replica.epochs and not line.misread:
         starts.append(line.lead.replica.epochs[0][1])
-    first = line.pieces[0] if line.pieces else None
+    ends = ends_of(line.pieces)
+    first = ends[0] if ends is not None else None
     for segment in line.lead_segments if first is not None else ():
         base = segment.segment.base_offset
         if base is None or first is None or base >= first.first:
@@ -270,13 +224,14 @@ def _garbage(findings: Iterable[Finding]) -> bool:
     return any(finding.code == "garbage" for finding in findings)
 
 
-def _unnamed_tail(line: Line) -> int:
+def _unnamed_tail(line: Line, odd: Odd) -> int:
     """How many offsets, at least, bytes behind the last believed batch took that name none."""
-    last = line.pieces[-1] if line.pieces else None
-    if last is None:
+    ends = ends_of(line.pieces)
+    if ends is None:
         tail = [region for segment in line.lead_segments for region in segment.regions]
     else:
-        tail = list(last.segment.regions.regions[last.segment.regions.find(last.stop) :])
+        last = ends[1]
+        tail = _behind(last.segment, last.stop, odd)
         base = last.segment.segment.base_offset
         for segment in line.lead_segments:
             other = segment.segment.base_offset
@@ -289,7 +244,7 @@ def _unnamed_tail(line: Line) -> int:
     return max(1, sum(r.records for r in doubted)) if doubted else 0
 
 
-def _log_start(line: Line, low: int, believed_end: int) -> int:
+def _log_start(line: Line, low: int) -> int:
     """The highest one confirmed by a checkpoint, otherwise where the range begins."""
-    confirmed = line.lead.log_start
-    return confirmed if confirmed is not None and (not line.pieces or confirmed <= believed_end) else low
+    confirmed, ends = line.lead.log_start, ends_of(line.pieces)
+    return confirmed if confirmed is not None and (ends is None or confirmed <= ends[1].next) else low

@@ -66,6 +66,13 @@ class Many:
         return tuple(both(strand.covered(), self.lineage.kept(at)) for at, strand in enumerate(self.strands))
 
     @cached_property
+    def _elsewhere(self) -> tuple[Spans, ...]:
+        """For each strand the offsets of the line that any other has."""
+        return tuple(
+            union(cover for place, cover in enumerate(self.covers) if place != at) for at in range(len(self.strands))
+        )
+
+    @cached_property
     def testimonies(self) -> tuple[Testimony, ...]:
         """What each copy says of the line."""
         return tuple(self._testimony(at) for at in range(len(self.strands)))
@@ -154,7 +161,7 @@ class Many:
         at = next(place for place, each in enumerate(self.strands) if each.survey is piece.survey)
         if self.prefer is not None and self.prefer in names_of(piece.survey):
             return "preferred copy"
-        elsewhere = union(cover for place, cover in enumerate(self.covers) if place != at)
+        elsewhere = clipped(self._elsewhere[at], piece.first, piece.next)
         first = np.array([piece.first], np.int64)
         mine = clipped(self.covers[at], piece.first, piece.next)
         alone = minus(mine, elsewhere)

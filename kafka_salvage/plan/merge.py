@@ -97,7 +97,7 @@ def _plan_one(work: Work, wanted: bool, nothing_live: bool) -> PartitionPlan:
     endings = work.endings()
     labels = make_labels(work.timeline.pieces, ledger.raw, edges, endings, work.doubtful_gaps())
     tiers = work.used + work.spare
-    steps = steps_of(pieces, work.home, work.reason(pieces))
+    steps = steps_of(pieces, work.home, work.reason())
     branches: list[Branch] = []
     if written:
         branches += work.divergent()

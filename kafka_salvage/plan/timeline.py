@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kafka_salvage.plan.columns import columns_of
+from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
@@ -90,6 +90,24 @@ class PieceCodec:
 
 def _shape(survey: ReplicaSurvey, segment: SegmentSurvey, verdict: Verdict) -> tuple[Same, Same, Verdict]:
     return Same(survey), Same(segment), verdict
+
+
+def piece_at(columns: PieceColumns, at: int) -> Piece:
+    """One of many pieces."""
+    survey, segment, verdict = columns.homes[int(columns.home[at])]
+    numbers = (columns.start, columns.stop, columns.first, columns.next, columns.batches, columns.records)
+    counts = (int(column[at]) for column in (*numbers, columns.control, columns.absent))
+    return Piece(survey, segment, *counts, verdict, (int(columns.low[at]), int(columns.high[at])))  # type: ignore[call-arg,arg-type] # two are left
+
+
+def ends_of(pieces: Sequence[Piece]) -> tuple[Piece, Piece] | None:
+    """The first and the last."""
+    if not len(pieces):
+        return None
+    if not isinstance(pieces, Compact):
+        return pieces[0], pieces[-1]
+    columns = columns_of(pieces)
+    return piece_at(columns, 0), piece_at(columns, len(columns) - 1)
 
 
 def packed_pieces(pieces: Iterable[Piece]) -> Sequence[Piece]:

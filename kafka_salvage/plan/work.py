@@ -102,13 +102,12 @@ class Work:
         """What only the view of all copies shows."""
         return () if self.many is None else self.many.findings(log_start)
 
-    def reason(self, pieces: Sequence[Piece]) -> str | Reason:
+    def reason(self) -> str | Reason:
         """Why pieces of the home state are taken."""
         if self.many is None:
             return "only copy" if self.home is State.LIVE else f"only copy: {self.home}"
-        own = {id(survey) for survey in self.many.copies}
-        reasons = {id(p): self.many.reason(p) if id(p.survey) in own else "only copy that has it" for p in pieces}
-        return lambda piece: reasons[id(piece)]
+        many, own = self.many, {id(survey) for survey in self.many.copies}
+        return lambda piece: many.reason(piece) if id(piece.survey) in own else "only copy that has it"
 
     def shares(self) -> tuple[Share, ...]:
         """What each of several copies has of the line by itself."""
