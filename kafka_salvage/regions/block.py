@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -55,10 +55,10 @@ class Block:
         return np.full(self.size, self._shapes) if isinstance(self._shapes, int) else self._shapes
 
 
-def numbers_of(shapes: I64, rows: Sequence[I64], kind: int) -> I64:
-    """The numbers of the values of one shape."""
+def numbers_of(shapes: I64, rows: Sequence[I64], widths: Mapping[int, int], kind: int) -> I64:
+    """The numbers of the values of one shape, which has so many of them as ``widths`` says."""
     mine = shapes == kind
-    return np.stack([row[mine] for row in rows], axis=1)
+    return np.stack([row[mine] for row in rows[: widths[kind]]], axis=1)
 
 
 def _columns(table: I64) -> list[Any]:

@@ -190,25 +190,36 @@ class Compact(Sequence[T], Generic[T]):
             self._shapes.append(shape)
         return place
 
-    def add_columns(self, shapes: Sequence[Hashable], which: npt.NDArray[Any], columns: Sequence[I64]) -> None:
+    def add_columns(
+        self,
+        shapes: Sequence[Hashable],
+        which: npt.NDArray[Any],
+        columns: Sequence[I64],
+        widths: Sequence[int] | None = None,
+    ) -> None:
         """Adds many values at once, none of which is made.
 
         Args:
             shapes: as the codec gives them.
             which: of these the shape of each value.
             columns: its numbers: the first of each value, the second, and so on.
+            widths: how many numbers each shape has, where not all have as many as there are columns.
         """
+        counts = [len(columns)] * len(shapes) if widths is None else widths
         if len(which) < FEW:
             numbers = zip(*(column.tolist() for column in columns), strict=True)
-            self.extend(self._codec.make(shapes[at], each) for at, each in zip(which.tolist(), numbers, strict=True))
+            made = zip(which.tolist(), numbers, strict=True)
+            self.extend(self._codec.make(shapes[at], each[: counts[at]]) for at, each in made)
             return
         if self._rest:
             self._pack()
-        places = np.array([self._place(shape) for shape in shapes], np.int64)[which]
+        own = [self._place(shape) for shape in shapes]
+        places, width = np.array(own, np.int64)[which], dict(zip(own, counts, strict=True))
         for start in range(0, len(which), BLOCK):
             here, rows = places[start : start + BLOCK], [column[start : start + BLOCK] for column in columns]
-            first = self._codec.make(self._shapes[int(here[0])], tuple(int(row[0]) for row in rows))
-            block = Block(here.tolist(), functools.partial(numbers_of, here, rows))
+            foremost = tuple(int(row[0]) for row in rows[: width[int(here[0])]])
+            first = self._codec.make(self._shapes[int(here[0])], foremost)
+            block = Block(here.tolist(), functools.partial(numbers_of, here, rows, width))
             self._add(self._key(first), block)
 
     def _pack(self) -> None:

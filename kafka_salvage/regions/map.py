@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
 from kafka_salvage.errors import InvariantError
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
@@ -91,6 +93,26 @@ class RegionMap:
         self.size = size
         kept = Compact(RegionCodec(Told()), _contiguous(size, regions), _START)
         self.regions: Sequence[Region] = kept.settled()
+
+    @classmethod
+    def packed(cls, size: int, regions: Compact[Region]) -> RegionMap:
+        """The map of regions that are packed already; the arguments and errors are those of the constructor."""
+        starts, stops = np.empty(len(regions) + 1, np.int64), np.zeros(len(regions) + 1, np.int64)
+        for _, places, columns in regions.tables():
+            starts[places], stops[places + 1] = columns[0], columns[1]
+        starts[-1] = size
+        wrong = np.flatnonzero((starts != stops) | np.append(stops[1:] <= starts[:-1], False))
+        if len(wrong):
+            at = int(wrong[0])
+            start, stop = int(starts[at]), int(stops[at])
+            raise InvariantError(
+                f"region {at} begins or ends at {start}, the one before ends at {stop}",
+                stage="regions.map",
+                where=(min(start, stop), max(start, stop)),
+            )
+        made = cls.__new__(cls)
+        made.size, made.regions = size, regions.settled()
+        return made
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self.regions)

@@ -18,6 +18,7 @@ import numpy as np
 from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions import check_offsets, check_zeros, stretches, unfolding
+from kafka_salvage.regions.barren import map_without_batches
 from kafka_salvage.regions.check_crc import FIRST_BY_CRCMOD, CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
 from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
@@ -32,7 +33,7 @@ from kafka_salvage.regions.proven import Proven
 from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
 from kafka_salvage.regions.shapes import in_order
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
-from kafka_salvage.regions.terrain import Terrain, map_without_batches
+from kafka_salvage.regions.terrain import Terrain
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.replica import SegmentFile
@@ -225,9 +226,11 @@ class _Judge:
             self._place.finding("uncorroborated", start, stop, "nothing but its offsets and epochs proves its place")
             for start, stop in haul.uncorroborated
         )
+        late = check_indexes(self._segment, index, judged, ground.size)
         if regions is None:
-            regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build()
-        judged.findings.extend(check_indexes(self._segment, index, judged, ground.size))
+            regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build(late)
+        else:
+            judged.findings.extend(late)
         return SegmentSurvey(
             self._segment,
             regions,

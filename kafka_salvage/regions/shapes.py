@@ -235,7 +235,7 @@ class Told:
         else:
             log, rows = self.log, self._rows(findings)
         if isinstance(rows, range):
-            return Same(log), (rows.start, rows.stop)
+            return Same(log), (rows.start, rows.stop) if rows.step > 0 else (rows.start + 1, rows.stop + 1)
         return (Same(log), Same(rows)), ()
 
     def _rows(self, findings: Sequence[Finding]) -> range | I64:
@@ -252,12 +252,19 @@ class Told:
         return range(low, low + len(rows)) if rows == list(range(low, low + len(rows))) else np.array(rows, np.int64)
 
     @staticmethod
+    def rows_from(low: int, high: int) -> range:
+        """The rows that two numbers tell: those from the first one to before the second; where that is lower, those before the
+        first one down to the second.
+        """
+        return range(low, high) if low <= high else range(low - 1, high - 1, -1)
+
+    @staticmethod
     def make(shape: Any, numbers: Numbers) -> Sequence[Finding]:
         """The findings of a shape."""
         if shape is None:
             return ()
         if isinstance(shape, Same):
-            return Picked(shape.value, range(*numbers))
+            return Picked(shape.value, Told.rows_from(*numbers))
         return Picked(shape[0].value, shape[1].value)
 
 
@@ -270,9 +277,10 @@ def pointed(values: Sequence[Any]) -> Iterator[Sequence[Finding]]:
         why = shape[-1]  # the last part of each shape that points at findings
         if isinstance(why, Same):
             starts, stops = columns[-2], columns[-1]
-            counts = stops - starts
+            counts, down = np.abs(stops - starts), stops < starts
             home = np.repeat(np.arange(len(starts)), counts)
-            yield Picked(why.value, np.arange(len(home)) + (starts - np.cumsum(counts) + counts)[home])
+            each = np.arange(len(home)) - (np.cumsum(counts) - counts)[home]
+            yield Picked(why.value, np.where(down[home], starts[home] - 1 - each, starts[home] + each))
         elif why is not None:
             yield Picked(why[0].value, why[1].value)
 

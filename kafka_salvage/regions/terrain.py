@@ -6,6 +6,7 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy.typing as npt
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.belief import Why
-from kafka_salvage.regions.check_header import damage_findings, longest_zeros, tail_offsets
+from kafka_salvage.regions.check_header import damage_findings, tail_offsets
+from kafka_salvage.regions.compact import FEW
 from kafka_salvage.regions.context import Place, SegmentContext
+from kafka_salvage.regions.expanse import Expanse, Gaps, heads_of, row_columns
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.heads import Head
 from kafka_salvage.regions.hunt import Damage, Doubt, Haul
@@ -26,6 +29,7 @@ from kafka_salvage.regions.mend import Copies
 from kafka_salvage.regions.over import damaged_region
 from kafka_salvage.regions.shapes import findings_of
 from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.walk import Stop, StopReason
 from kafka_salvage.source.source import Source
 
@@ -53,7 +57,13 @@ class Gap:
 
 
 class Terrain:
-    """Builds the map of one file; findings of damage are added to the judged ones."""
+    """Builds the map of one file; findings of damage are added to the judged ones.
+
+    Attributes:
+        many: damages from which on they are told in columns; has no influence on what is told.
+    """
+
+    many = FEW
 
     def __init__(
         self, ground: Ground, judged: Judged, haul: Haul, context: SegmentContext, place: Place, base: int | None
@@ -69,48 +79,73 @@ class Terrain:
         self._base = base
         self._unreadable = ground.source.unreadable
 
-    def build(self) -> RegionMap:
-        """The map."""
-        judged = self._judged
+    def build(self, late: Sequence[Finding] = ()) -> RegionMap:
+        """The map; then the findings are complete.
+
+        Args:
+            late: findings that no region is told.
+        """
+        judged, columns = self._judged, self._gap_columns()
+        over = (columns[-1] >= 0) & (columns[3] < int(judged.placed.sum()))
+        if int(over.sum()) >= self.many:
+            return self._expanse(columns, over, late)
         early = sorted(judged.findings, key=_START)
         starts = [finding.start for finding in early]
         judged.findings = findings_of(judged.findings)
         rows = (_told(region, early, starts) for region in self._row_regions())
-        regions = heapq.merge(rows, self._told_gaps(early, starts), key=_START)
-        return RegionMap(self._ground.size, _joined(regions))
+        gaps = chain.from_iterable(self._told_gaps(columns, over, early, starts))
+        made = RegionMap(self._ground.size, _joined(heapq.merge(rows, gaps, key=_START)))
+        judged.findings.extend(late)
+        return made
 
-    def _told_gaps(self, early: Sequence[Finding], starts: Sequence[int]) -> Iterator[Region]:
-        """Regions of the byte ranges that no row covers; those that say nothing themselves with what is said of them."""
+    def _expanse(self, columns: Sequence[I64], over: Bool, late: Sequence[Finding]) -> RegionMap:
+        """The same where there is very much damage, most of it in columns."""
+        judged, early = self._judged, list(self._judged.findings)
+        by_place = sorted(early, key=_START)
+        others, judged.findings = [column[~over] for column in columns], []
+        found = self._told_gaps(others, over[~over], by_place, [finding.start for finding in by_place])
+        regions = list(chain.from_iterable(_joined(gap) for gap in found))
+        _, start, stop, place, high, before, row = (column[over] for column in columns)
+        low = np.where(place > 0, before + 1, high if self._base is None else self._base)
+        gaps = Gaps(start, stop, row, low, high, low < high)
+        every = [*judged.findings, *late]
+        expanse = Expanse(judged, self._place, self._over, self._ground.size, early, every)
+        made, judged.findings = expanse.build(gaps, regions), expanse.log
+        return made
+
+    def _told_gaps(
+        self, columns: Sequence[I64], over: Bool, early: Sequence[Finding], starts: Sequence[int]
+    ) -> Iterator[list[Region]]:
+        """Regions of each byte range that no row covers; those that say nothing themselves with what is said of them."""
         findings = self._judged.findings
-        for gap in self._gaps():
-            told = len(findings)
+        for gap in self._gaps(columns, over):
+            told, regions = len(findings), []
             for region in list(gap):
                 if region.findings or region.verdict is Verdict.BLANK:
-                    yield region
+                    regions.append(region)
                     continue
                 known = early[bisect_left(starts, region.start) : bisect_left(starts, region.stop)]
                 here = sorted([*known, *(findings[at] for at in range(told, len(findings)))], key=_START)
-                yield _told(region, here, [finding.start for finding in here])
+                regions.append(_told(region, here, [finding.start for finding in here]))
+            yield regions
 
     def _row_regions(self) -> Iterator[Region]:
         """Touching rows of one verdict."""
-        table, verdict = self._judged.table, self._judged.verdict
-        if not len(table):
+        heads = heads_of(self._judged)
+        if not len(heads):
             return
-        edge = np.flatnonzero((table.position[1:] != table.stop[:-1]) | (verdict[1:] != verdict[:-1])) + 1
-        heads = np.concatenate([[0], edge])
-        tails = np.concatenate([edge, [len(table)]])
-        records = np.add.reduceat(np.maximum(table.record_count, 0).astype(np.int64), heads)
-        first, last = np.minimum.reduceat(table.base_offset, heads), np.maximum.reduceat(table.last_offset, heads)
-        columns = heads, tails, table.position[heads], table.stop[tails - 1], verdict[heads], records, first, last
+        tails = np.append(heads[1:], len(self._judged.table))
+        columns = heads, tails, *row_columns(self._judged, heads, tails)
         for head, tail, start, stop, code, count, low, high in _each(columns):
             offsets = OffsetRange(low, high + 1) if low <= high else None
             if code == SUSPECT:
                 offsets = self._judged.holes.get(head)
             yield Region(start, stop, CODES[code], tail - head, count, offsets)
 
-    def _gaps(self) -> Iterator[Iterable[Region]]:
-        """Regions of each byte range that no row covers; what they find is judged once they are taken."""
+    def _gap_columns(self) -> tuple[I64, ...]:
+        """Byte ranges that no row covers: the row behind, first byte and end, how many placed rows lie before, the first offset of
+        the one behind and the last of the one before, and the row of what was gone over if that is all there is; -1 otherwise.
+        """
         table, placed = self._judged.table, np.flatnonzero(self._judged.placed)
         starts = np.concatenate([[0], table.stop])
         stops = np.concatenate([table.position, [self._ground.size]])
@@ -118,16 +153,25 @@ class Terrain:
         behind = np.searchsorted(placed, gaps)
         first, last = np.append(table.base_offset[placed], -1)[behind], np.append(table.last_offset[placed], -1)
         over = self._over.at(starts[gaps], stops[gaps])
-        columns = gaps, starts[gaps], stops[gaps], behind, first, last[behind - 1], over
-        for at, start, stop, place, high, before, row in _each(columns):
+        return gaps, starts[gaps], stops[gaps], behind, first, last[behind - 1], over
+
+    def _gaps(self, columns: Sequence[I64], simple: Bool) -> Iterator[Iterable[Region]]:
+        """Regions of each byte range that no row covers; what they find is judged once they are taken.
+
+        Args:
+            columns: as `_gap_columns` gives them.
+            simple: which were gone over between batches whose place is believed.
+        """
+        count = int(self._judged.placed.sum())
+        for (at, start, stop, place, high, before, row), over in zip(_each(columns), simple.tolist(), strict=True):
             low = before + 1 if place else self._base
-            if row >= 0 and place < len(placed):
+            if over:
                 lost = OffsetRange(low, high) if low is not None and low < high else None
                 region, found = damaged_region(self._place, self._over, row, lost, self._ground.size)
                 self._judged.findings.extend(found)
                 yield (region,)
                 continue
-            known_high = high if place < len(placed) else self._doubted_start(at, low)
+            known_high = high if place < count else self._doubted_start(at, low)
             yield self._gap_regions(Gap(start, stop, low, known_high))
 
     def _doubted_start(self, row: int, low: int | None) -> int | None:
@@ -332,37 +376,6 @@ def _joined(regions: Iterable[Region]) -> Iterator[Region]:
         last = region
     if last is not None:
         yield last
-
-
-def map_without_batches(
-    ground: Ground, place: Place, fact: Stop, context: SegmentContext, base: int | None, judged: Judged
-) -> RegionMap | None:
-    """The map of a file in which no batch is believed, if it is no damaged segment; None if it is one.
-
-    A sane header at the beginning, or zeros only, make a damaged or blank segment; anything else is foreign.
-    """
-    from kafka_salvage.wire.foreign import HEAD_SIZE, identify
-
-    size = ground.size
-    if size == 0:
-        return RegionMap(0, ())
-    if ground.data_stop == 0:
-        return None
-    what = identify(ground.source.read(0, min(size, HEAD_SIZE)).tobytes(), size)
-    if what is None and (
-        ground.sane(0) or ground.source.unreadable or longest_zeros(ground.source, 0, min(size, 16)) == (0, 16)
-    ):
-        return None
-    slug = what.slug if what is not None else "unknown"
-    sentence = f"the file {what.sentence}" if what is not None else "the file holds no batch and no sane header"
-    detail = {"format": slug, "command": what.command} if what is not None else {"format": slug}
-    lost, is_open = None, False
-    if what is None and base is not None:  # nobody else's file: what its name promises was here
-        lost, is_open = tail_offsets(None, base, size, context.next_base, reaches=False)
-        lost = lost if lost.size else None
-    finding = place.finding("foreign-format", 0, size, sentence, lost, **detail)
-    judged.findings.append(finding)
-    return RegionMap(size, [Region(0, size, Verdict.FOREIGN, offsets=lost, open_ended=is_open, findings=(finding,))])
 
 
 def sort_doubts(doubts: Sequence[Doubt], judged: Judged, source: Source) -> list[Doubt]:

@@ -7,16 +7,19 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from kafka_salvage.regions import compact, expanse, shapes
 from kafka_salvage.regions import segment as judge
 from kafka_salvage.regions.check_indexes import Index
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.hunt import Hunt
 from kafka_salvage.regions.plainly import Plain, to_plain
 from kafka_salvage.regions.segment import survey_source
+from kafka_salvage.regions.terrain import Terrain
 from kafka_salvage.scan.replica import EvidenceFile, SegmentFile, State, Use
 from kafka_salvage.source.files import FileSource
 from kafka_salvage.source.memory import MemorySource
@@ -30,8 +33,18 @@ from tests.support.kinds import KINDS
 ENTRY = np.dtype([("offset", ">i4"), ("position", ">i4")])
 
 
+_LEAST: tuple[tuple[Any, str, int], ...] = (
+    (Terrain, "many", 1),
+    (expanse, "AT_ONCE", 3),
+    (compact, "FEW", 1),
+    (shapes, "FEW", 1),
+)
+"""What tells in columns what else is told one by one, and a few at a time."""
+_KEPT = {(where, name): getattr(where, name) for where, name, _ in _LEAST}
+
+
 class Both:
-    """Surveys of one file, by the walk that goes over damage and by the one that does not.
+    """Surveys of one file, by the walk that goes over damage and by the one that does not; and told in columns.
 
     Attributes:
         passed: batches that were gone over, in all.
@@ -62,8 +75,8 @@ class Both:
         self._path.write_bytes(data)
         file = EvidenceFile("test", name, self._path, len(data), FileKind.SEGMENT, Use.READ)
         one = SegmentFile(file, base, State.LIVE, Suffix.NONE)
-        made = []
-        for over in (False, True):
+        made, regions, findings = [], [], []
+        for over, columns_only in ((False, False), (True, False), (True, True)):
             hunts: list[Hunt] = []
 
             def hunt(*args: object, over: bool = over, hunts: list[Hunt] = hunts) -> Hunt:
@@ -71,6 +84,8 @@ class Both:
                 return hunts[-1]
 
             self._patch.setattr(judge, "Hunt", hunt)
+            for where, name_of_it, least in _LEAST:
+                self._patch.setattr(where, name_of_it, least if columns_only else _KEPT[where, name_of_it])
             source: Source = MemorySource(data, name) if memory else FileSource(self._path)
             try:
                 survey = survey_source(
@@ -78,9 +93,13 @@ class Both:
                 )
             finally:
                 source.close()
-            if over:
+            if over and not columns_only:
                 self.passed += sum(each._went_over for each in hunts)
+            regions.append(tuple(survey.regions))
+            findings.append(list(survey.findings))
             made.append(to_plain(survey))
+        assert regions[2] == regions[1]
+        assert findings[2] == findings[1]
         assert json.dumps(made[1], sort_keys=True) == json.dumps(made[0], sort_keys=True)
         return made[1]
 

@@ -1,0 +1,251 @@
+"""Expanse: the map and the findings of a file with very many damages, column by column.
+
+What `terrain` says of one gap after the other is said here of many at once, and is the same: rows that touch are regions, what
+the walk went over between believed neighbours is one damaged region with its findings, and all else comes as it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+
+import numpy as np
+
+from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.compact import Compact, Same
+from kafka_salvage.regions.context import Place
+from kafka_salvage.regions.judged import CODES, INTACT, SUSPECT, Judged
+from kafka_salvage.regions.map import Region, RegionCodec, RegionMap
+from kafka_salvage.regions.over import Overs, damaged_region
+from kafka_salvage.regions.shapes import Findings, Told, findings_of
+from kafka_salvage.regions.sheet import CODEC, Sheet, in_place, of_damaged
+from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I64, Bool
+
+AT_ONCE = 1 << 14
+"""Gaps that are looked at together: a few hundred bytes of memory each."""
+_END = 1 << 62
+_VERDICTS = (*CODES, Verdict.DAMAGED)
+_DAMAGED = len(CODES)
+_START = attrgetter("start")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gaps:
+    """Ranges of bytes that the walk went over, between rows whose place is believed.
+
+    Attributes:
+        start, stop: bytes.
+        row: of `Overs`.
+        low, high: offsets that are missing across each.
+        lost: whether there are any.
+    """
+
+    start: I64
+    stop: I64
+    row: I64
+    low: I64
+    high: I64
+    lost: Bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, which: slice) -> Gaps:
+        """Some of them."""
+        row, low, high = self.row[which], self.low[which], self.high[which]
+        return Gaps(self.start[which], self.stop[which], row, low, high, self.lost[which])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spots:
+    """Regions in columns: bytes, verdict, counts, offsets, and the rows of their findings; -1 where there are none."""
+
+    start: I64
+    stop: I64
+    verdict: I64
+    batches: I64
+    records: I64
+    low: I64
+    high: I64
+    named: Bool
+    first: I64
+    behind: I64
+
+    def without(self, some: Sequence[int]) -> _Spots:
+        """The others."""
+        if not some:
+            return self
+        kept = np.ones(len(self.start), np.bool_)
+        kept[list(some)] = False
+        return _Spots(*(getattr(self, field.name)[kept] for field in fields(self)))
+
+    def sheet(self, log: Findings) -> Sheet[Region]:
+        """The regions, with shapes as `RegionCodec` makes them."""
+        told = self.first >= 0
+        keys, which = np.unique(4 * self.verdict + 2 * self.named + told, return_inverse=True)
+        shapes = [(_VERDICTS[key >> 2], False, not key & 2, Same(log) if key & 1 else None) for key in keys.tolist()]
+        widths = [4 + (key & 2) + 2 * (key & 1) for key in keys.tolist()]
+        last = np.where(self.named, self.low, self.first), np.where(self.named, self.high, self.behind)
+        columns = (self.start, self.stop, self.batches, self.records, *last, self.first, self.behind)
+        return Sheet(tuple(shapes), tuple(widths), which.astype(np.int64), columns)
+
+
+class Expanse:
+    """Puts the map of one file together.
+
+    Args:
+        judged: its rows.
+        place: for findings.
+        overs: what the walk went over.
+        size: bytes of the file.
+        early: findings that regions of batches are told, if they begin in them.
+        late: all other findings but those of what the walk went over.
+    """
+
+    def __init__(
+        self,
+        judged: Judged,
+        place: Place,
+        overs: Overs,
+        size: int,
+        early: Sequence[Finding],
+        late: Sequence[Finding],
+    ) -> None:
+        self._judged = judged
+        self._place = place
+        self._overs = overs
+        self._size = size
+        self.log: Findings = findings_of()
+        self._codec = RegionCodec(Told())
+        self._regions: Compact[Region] = Compact(self._codec, (), _START)
+        self._heads = heads_of(judged)
+        self._early = sorted(enumerate(early), key=lambda one: one[1].start)
+        self._starts = np.array([finding.start for _, finding in self._early], np.int64)
+        every = Sheet.of([*early, *late], CODEC)
+        self._order = in_place(every)
+        self._single = every.take(self._order)
+        self._single_rows = np.empty(len(every), np.int64)
+        self._single_done = 0
+
+    def build(self, gaps: Gaps, others: Sequence[Region]) -> RegionMap:
+        """The map; the findings are in `log` then, in their order.
+
+        Args:
+            gaps: what the walk went over, at least one.
+            others: regions of all other bytes that no row covers.
+        """
+        at = 0
+        for first in range(0, len(gaps), AT_ONCE):
+            here = gaps.take(slice(first, first + AT_ONCE))
+            low = int(here.start[0]) if first else -1
+            high = int(gaps.start[first + AT_ONCE]) if first + AT_ONCE < len(gaps) else _END
+            spots, apart = self._say(here, high)
+            rows, told = self._rows(low, high)
+            stop = at
+            while stop < len(others) and others[stop].start < high:
+                stop += 1
+            self._add(spots, rows, [*apart, *told, *others[at:stop]])
+            at = stop
+        return RegionMap.packed(self._size, self._regions)
+
+    def _say(self, gaps: Gaps, limit: int) -> tuple[_Spots, list[Region]]:
+        """Adds findings that begin before a position to the log; gives the regions of some gaps.
+
+        Those come apart whose findings do not lie side by side.
+        """
+        overs = Overs(self._overs.table[gaps.row])
+        said, zeros = of_damaged(self._place, overs, gaps.low, gaps.high, gaps.lost, self._size)
+        done, behind = self._single_done, int(np.searchsorted(self._single.columns[0], limit))
+        both = Sheet.together([self._single.take(slice(done, behind)), said])
+        order, before, count = in_place(both), len(self.log), behind - done
+        rows = np.empty(len(order), np.int64)
+        rows[order] = np.arange(before, before + len(order))
+        both.take(order).add_to(self.log)
+        self._single_rows[self._order[done:behind]] = rows[:count]
+        self._single_done = behind
+        main, inside = rows[count : count + len(gaps)], rows[count + len(gaps) :]
+        first, end = main.copy(), main + 1
+        after = inside > main[zeros]
+        first[zeros], end[zeros] = np.where(after, main[zeros], main[zeros] + 1), np.where(after, inside + 1, inside)
+        none, verdict = np.zeros(len(gaps), np.int64), np.full(len(gaps), _DAMAGED)
+        spots = _Spots(gaps.start, gaps.stop, verdict, none, none, gaps.low, gaps.high, gaps.lost, first, end)
+        strewn = zeros[np.abs(inside - main[zeros]) != 1].tolist()
+        return spots.without(strewn), [self._one(overs, gaps, at) for at in strewn]
+
+    def _one(self, overs: Overs, gaps: Gaps, at: int) -> Region:
+        lost = OffsetRange(int(gaps.low[at]), int(gaps.high[at])) if gaps.lost[at] else None
+        return damaged_region(self._place, overs, at, lost, self._size)[0]
+
+    def _rows(self, low: int, high: int) -> tuple[_Spots, list[Region]]:
+        """Regions of the rows that begin in a range of bytes; those apart whose findings do not lie side by side."""
+        judged, table = self._judged, self._judged.table
+        starts = table.position[self._heads]
+        some = slice(*np.searchsorted(starts, [low, high]).tolist())
+        heads = self._heads[some]
+        if not len(heads):
+            none = np.empty(0, np.int64)
+            return _Spots(*(none,) * 7, none.astype(np.bool_), none, none), []
+        end = int(self._heads[some.stop]) if some.stop < len(self._heads) else len(table)
+        tails = np.append(heads[1:], end)
+        columns = row_columns(judged, heads, tails)
+        start, stop, verdict, records, first, last = columns
+        batches = tails - heads
+        named, following = first <= last, last + 1
+        for at in np.flatnonzero(verdict == SUSPECT).tolist():
+            hole = judged.holes.get(int(heads[at]))
+            named[at] = hole is not None
+            first[at], following[at] = (0, 0) if hole is None else (hole.start, hole.stop)
+        none = np.full(len(heads), -1, np.int64)
+        spots = _Spots(start, stop, verdict, batches, records, first, following, named, none, none.copy())
+        return self._told_rows(spots)
+
+    def _told_rows(self, spots: _Spots) -> tuple[_Spots, list[Region]]:
+        """The same with the findings that begin in them."""
+        low, high = np.searchsorted(self._starts, spots.start), np.searchsorted(self._starts, spots.stop)
+        apart: dict[int, Region] = {}
+        for at in np.flatnonzero(high > low).tolist():
+            here = self._early[low[at] : high[at]]
+            if spots.verdict[at] == INTACT:
+                here = [one for one in here if one[1].code == "uncorroborated"]
+            if not here:
+                continue
+            rows = [int(self._single_rows[place]) for place, _ in here]
+            if rows == list(range(rows[0], rows[0] + len(rows))):
+                spots.first[at], spots.behind[at] = rows[0], rows[-1] + 1
+                continue
+            offsets = OffsetRange(int(spots.low[at]), int(spots.high[at])) if spots.named[at] else None
+            counts = int(spots.batches[at]), int(spots.records[at])
+            verdict, found = _VERDICTS[int(spots.verdict[at])], tuple(finding for _, finding in here)
+            start, stop = int(spots.start[at]), int(spots.stop[at])
+            apart[at] = Region(start, stop, verdict, *counts, offsets, findings=found)
+        return spots.without(list(apart)), list(apart.values())
+
+    def _add(self, gaps: _Spots, rows: _Spots, others: Sequence[Region]) -> None:
+        """Adds regions to the map, by where they begin."""
+        sheets = [gaps.sheet(self.log), rows.sheet(self.log)]
+        if others:
+            sheets.append(Sheet.of(others, self._codec))
+        every = Sheet.together(sheets)
+        every.take(np.argsort(every.columns[0], kind="stable")).add_to(self._regions)
+
+
+def heads_of(judged: Judged) -> I64:
+    """The first row of each stretch of rows that touch and have one verdict."""
+    table, verdict = judged.table, judged.verdict
+    if not len(table):
+        return np.empty(0, np.int64)
+    edge = np.flatnonzero((table.position[1:] != table.stop[:-1]) | (verdict[1:] != verdict[:-1])) + 1
+    return np.concatenate([[0], edge])
+
+
+def row_columns(judged: Judged, heads: I64, tails: I64) -> tuple[I64, I64, I64, I64, I64, I64]:
+    """First byte and end, code, records, lowest and highest offset of stretches of rows that follow on one another."""
+    table, low, high = judged.table, int(heads[0]), int(tails[-1])
+    cuts = heads - low
+    records = np.add.reduceat(np.maximum(table.record_count[low:high], 0), cuts, dtype=np.int64)
+    first = np.minimum.reduceat(table.base_offset[low:high], cuts)
+    last = np.maximum.reduceat(table.last_offset[low:high], cuts)
+    stop = table.position[tails - 1] + table.size[tails - 1]
+    return table.position[heads], stop, judged.verdict[heads].astype(np.int64), records, first, last
