@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from kafka_salvage.metadata.image import ClusterImage
 from kafka_salvage.metadata.reading import Stretch, by_reach, joined, tables_of
 from kafka_salvage.metadata.replay import BROKER, Replay
-from kafka_salvage.plan.timeline import Piece
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.regions.context import SurveyOptions
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.segment import survey_segment

@@ -7,7 +7,8 @@ from contextlib import closing
 
 from kafka_salvage.errors import SourceError
 from kafka_salvage.plan.edges import open_patched, read_edges
-from kafka_salvage.plan.timeline import Piece, Timeline, pieces_in
+from kafka_salvage.plan.piece import Piece
+from kafka_salvage.plan.timeline import Timeline, pieces_in
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable, decode

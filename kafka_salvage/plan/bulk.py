@@ -13,10 +13,11 @@ import numpy as np
 from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.gaps import HARMFUL, Ground, cast_doubt, explain
 from kafka_salvage.plan.odd import OddRegions, odd_regions
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.span_columns import Shapes, SpanColumns, together_in_order
 from kafka_salvage.plan.spans import OUTPUT, span_of
-from kafka_salvage.plan.timeline import Piece, piece_at
+from kafka_salvage.plan.timeline import piece_at
 from kafka_salvage.regions.compact import Same
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict

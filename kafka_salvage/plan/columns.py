@@ -7,17 +7,15 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64
-
-if TYPE_CHECKING:  # a piece is placed by its columns
-    from kafka_salvage.plan.timeline import Piece
 
 Home = tuple[ReplicaSurvey, SegmentSurvey, Verdict]
 _NUMBERS = ("start", "stop", "first", "next", "batches", "records", "control", "absent", "low", "high")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kafka_salvage.plan.edges import Edges, blocks_of
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.strands import Spans, Strand
-from kafka_salvage.plan.timeline import UNBOUNDED, Piece
+from kafka_salvage.plan.timeline import UNBOUNDED
 from kafka_salvage.scan.batches import I64, BatchTable
 
 

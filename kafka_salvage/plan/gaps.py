@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
-from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import Compaction, SegmentSurvey

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.policy import Policy
-from kafka_salvage.plan.timeline import Piece, pieces_in
+from kafka_salvage.plan.timeline import pieces_in
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.scan.replica import State
 from kafka_salvage.wire.filenames import Suffix

@@ -9,10 +9,11 @@ from itertools import takewhile
 from kafka_salvage.plan.bulk import Odd, doubted, spans_in_bulk
 from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, join
 from kafka_salvage.plan.packed import packed_spans
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.span_columns import together_in_order
 from kafka_salvage.plan.spans import absorb, spans_between, trimmed, with_trimmed
-from kafka_salvage.plan.timeline import Piece, ends_of
+from kafka_salvage.plan.timeline import ends_of
 from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.map import Region
 from kafka_salvage.regions.runs import Compaction, EndEvidence, ReplicaSurvey, SegmentSurvey

@@ -10,11 +10,12 @@ from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import Tier
 from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import Available, Branch, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
 from kafka_salvage.plan.strands import EMPTY, Spans, kept, minus, spans_from, union
-from kafka_salvage.plan.timeline import Piece, Timeline, pieces_from_batches
+from kafka_salvage.plan.timeline import Timeline, pieces_from_batches
 from kafka_salvage.plan.transactions import Labels, make_labels
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict

@@ -19,10 +19,11 @@ from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
 from kafka_salvage.plan.leftovers import divergent, labels_apart
 from kafka_salvage.plan.lineage import Lineage, decide
 from kafka_salvage.plan.overlay import Overlay, Testimony, covered_losses, lay_over
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import Branch, Share
 from kafka_salvage.plan.steps import steps_of
 from kafka_salvage.plan.strands import Spans, Strand, both, clipped, inside, minus, strand_of, union
-from kafka_salvage.plan.timeline import UNBOUNDED, Piece
+from kafka_salvage.plan.timeline import UNBOUNDED
 from kafka_salvage.plan.united import set_aside, source_order, unite
 from kafka_salvage.plan.verdicts import Verdicts
 from kafka_salvage.plan.witness import corroborate

@@ -26,10 +26,11 @@ from kafka_salvage.plan.incarnations import Incarnation, group, main_cluster
 from kafka_salvage.plan.ledger import Ledger
 from kafka_salvage.plan.leftovers import extra_branches, suspects, what_is_left
 from kafka_salvage.plan.notes import partition_findings
+from kafka_salvage.plan.piece import Piece, packed_pieces
 from kafka_salvage.plan.plan import Branch, OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.timeline import Piece, epochs_of, packed_pieces, states_of
+from kafka_salvage.plan.timeline import epochs_of, states_of
 from kafka_salvage.plan.transactions import make_labels
 from kafka_salvage.plan.work import Work, place
 from kafka_salvage.regions.runs import ReplicaSurvey

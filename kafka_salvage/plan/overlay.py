@@ -18,10 +18,10 @@ import numpy as np
 from kafka_salvage.plan.gaps import GAP_CODES, join
 from kafka_salvage.plan.ledger import Ledger
 from kafka_salvage.plan.packed import packed_spans
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.spans import absorb, span_of, with_trimmed
 from kafka_salvage.plan.strands import EMPTY, Spans, Strand, clipped, inside, minus, spans_of
-from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.shapes import together
 from kafka_salvage.regions.verdict import Finding

@@ -11,8 +11,8 @@ from itertools import chain, pairwise
 
 from kafka_salvage.plan.gaps import Ground, explain, join
 from kafka_salvage.plan.packed import packed_spans
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
-from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.shapes import together
 from kafka_salvage.regions.verdict import Finding, Verdict

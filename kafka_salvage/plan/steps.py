@@ -8,8 +8,8 @@ import numpy as np
 
 from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.packed import StepCodec, packed_steps
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import Step
-from kafka_salvage.plan.timeline import Piece
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.compact import Compact, Same
 from kafka_salvage.scan.replica import State

@@ -15,7 +15,8 @@ import numpy as np
 from kafka_salvage.plan.columns import columns_of
 from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import tiers_of
-from kafka_salvage.plan.timeline import Piece, Timeline
+from kafka_salvage.plan.piece import Piece
+from kafka_salvage.plan.timeline import Timeline
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool

@@ -7,89 +7,24 @@ of trust; what is covered already is never covered twice, and a batch is placed 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
 from kafka_salvage.plan.columns import PieceColumns, columns_of
 from kafka_salvage.plan.edges import Edges, blocks_of
-from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.block import Numbers
-from kafka_salvage.regions.compact import Compact, Same
+from kafka_salvage.plan.piece import FIRST, Piece, PieceCodec, shape_of
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I32, I64, BatchTable, Bool
 from kafka_salvage.scan.replica import State
 
 SUSPECT = Verdict.SUSPECT
-_FIRST = attrgetter("first")
 UNBOUNDED = (1 << 63) - 1
 """No offset lies above it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """A stretch of whole batches of one segment.
-
-    Attributes:
-        survey, segment: where it lies.
-        start, stop: bytes.
-        first, next: offsets ``[first, next)``, explained gaps inside included.
-        batches, records, control: counts (records include control records).
-        absent: offsets inside that hold no record and never will.
-        verdict: intact, repaired, or suspect (when asked for).
-        rows: rows of the run table that it comes from, ``[rows[0], rows[1])``.
-    """
-
-    survey: ReplicaSurvey
-    segment: SegmentSurvey
-    start: int
-    stop: int
-    first: int
-    next: int
-    batches: int
-    records: int
-    control: int
-    absent: int
-    verdict: Verdict
-    rows: tuple[int, int]
-
-    @property
-    def state(self) -> State:
-        """State of the segment file."""
-        return self.segment.segment.state
-
-    @property
-    def data(self) -> int:
-        """Data records."""
-        return self.records - self.control
-
-    @property
-    def offsets(self) -> OffsetRange:
-        """``[first, next)``."""
-        return OffsetRange(self.first, self.next)
-
-
-class PieceCodec:
-    """Parts pieces: many of them differ in numbers only."""
-
-    def part(self, value: Piece) -> tuple[Hashable, Numbers]:
-        """Shape and numbers."""
-        numbers = value.start, value.stop, value.first, value.next, value.batches, value.records, value.control
-        return _shape(value.survey, value.segment, value.verdict), (*numbers, value.absent, *value.rows)
-
-    def make(self, shape: Any, numbers: Numbers) -> Piece:
-        """The piece."""
-        survey, segment, verdict = shape
-        return Piece(survey.value, segment.value, *numbers[:8], verdict, numbers[8:])  # type: ignore[call-arg,arg-type] # two are left
-
-
-def _shape(survey: ReplicaSurvey, segment: SegmentSurvey, verdict: Verdict) -> tuple[Same, Same, Verdict]:
-    return Same(survey), Same(segment), verdict
 
 
 def piece_at(columns: PieceColumns, at: int) -> Piece:
@@ -110,11 +45,6 @@ def ends_of(pieces: Sequence[Piece]) -> tuple[Piece, Piece] | None:
     return piece_at(columns, 0), piece_at(columns, len(columns) - 1)
 
 
-def packed_pieces(pieces: Iterable[Piece]) -> Sequence[Piece]:
-    """Pieces, packed where there are many."""
-    return Compact(PieceCodec(), pieces, _FIRST).settled()
-
-
 def pieces_of(survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> Sequence[Piece]:
     """The believed batches of one segment as pieces, in file order; arguments as for `pieces_in`."""
     return pieces_in(survey, [segment], compacted)
@@ -128,7 +58,7 @@ def pieces_in(survey: ReplicaSurvey, segments: Iterable[SegmentSurvey], compacte
         segments: some of its segments.
         compacted: gaps between touching batches mean nothing, so that they do not part a piece.
     """
-    pieces = Compact(PieceCodec(), (), _FIRST)
+    pieces = Compact(PieceCodec(), (), FIRST)
     for segment in segments:
         if len(segment.runs):
             _add_pieces(pieces, survey, segment, compacted)
@@ -151,7 +81,7 @@ def _add_pieces(pieces: Compact[Piece], survey: ReplicaSurvey, segment: SegmentS
     low, high = first[heads], following[tails - 1]
     sums[3] = sums[3] + (high - low - covered)
     pieces.add_columns(
-        [_shape(survey, segment, verdict) for verdict in (Verdict.INTACT, Verdict.REPAIRED)],
+        [shape_of(survey, segment, verdict) for verdict in (Verdict.INTACT, Verdict.REPAIRED)],
         repaired[heads].astype(np.int8),
         [starts[heads], stops[tails - 1], low, high, *sums, heads, tails],
     )
@@ -256,7 +186,7 @@ class Timeline:
             self.pieces = offered
             return True
         placed = False
-        for piece in sorted(offered, key=_FIRST):
+        for piece in sorted(offered, key=FIRST):
             parts = cut(piece, self._free(piece, allowed), self._edges)
             for part in parts:
                 self._insert(part)
@@ -268,7 +198,7 @@ class Timeline:
     def _insert(self, piece: Piece) -> None:
         if not isinstance(self.pieces, list):
             self.pieces = list(self.pieces)
-        self.pieces.insert(bisect_left(self.pieces, piece.first, key=_FIRST), piece)
+        self.pieces.insert(bisect_left(self.pieces, piece.first, key=FIRST), piece)
 
     def _free(self, piece: Piece, allowed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Ranges that are allowed, free, and meet ``piece``."""
@@ -278,7 +208,7 @@ class Timeline:
             if low >= piece.next:
                 break
             cursor = low
-            at = max(0, bisect_left(self.pieces, max(low, piece.first), key=_FIRST) - 1)
+            at = max(0, bisect_left(self.pieces, max(low, piece.first), key=FIRST) - 1)
             while at < len(self.pieces) and self.pieces[at].first < min(high, piece.next):
                 other = self.pieces[at]
                 at += 1

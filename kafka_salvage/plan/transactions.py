@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from kafka_salvage.plan.edges import Edges, read_edges
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
-from kafka_salvage.plan.timeline import Piece, segments_in
+from kafka_salvage.plan.timeline import segments_in
 from kafka_salvage.regions.runs import TXN_ABORT, TXN_COMMIT, TXN_DATA, TransactionTable
 from kafka_salvage.scan.batches import I8, I16, I64, BatchTable, Bool
 from kafka_salvage.vector.distinct import distinct

@@ -18,8 +18,9 @@ import numpy as np
 from kafka_salvage.plan.disputes import Compared, excluded_spans
 from kafka_salvage.plan.edges import Edges, blocks_of
 from kafka_salvage.plan.lineage import Lineage
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.strands import Spans, Strand, both, clipped, minus, parted, size_of, spans_of, union
-from kafka_salvage.plan.timeline import UNBOUNDED, Piece, cut, pieces_from_batches
+from kafka_salvage.plan.timeline import UNBOUNDED, cut, pieces_from_batches
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import BatchTable
 

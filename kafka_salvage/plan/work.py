@@ -16,11 +16,12 @@ from kafka_salvage.plan.incarnations import Incarnation, Tier, leftover_tiers, t
 from kafka_salvage.plan.ledger import Ledger, Line, make_ledger
 from kafka_salvage.plan.leftovers import divergent
 from kafka_salvage.plan.many import Many, join_copies
+from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import Branch, Share, Status
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.plan.steps import Reason
 from kafka_salvage.plan.strands import EMPTY, Strand, kept, minus, run_columns, spans_of, strand_from
-from kafka_salvage.plan.timeline import UNBOUNDED, Piece, Timeline, segments_in
+from kafka_salvage.plan.timeline import UNBOUNDED, Timeline, segments_in
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.survey import GAPS_ALONE
 from kafka_salvage.regions.verdict import Finding
