@@ -111,6 +111,9 @@ def _keep(
     if any(gap.start < region.stop and region.start < gap.stop for gap in source.unreadable):
         reason = "zeros stand in the quarantine for what became unreadable after it was checked"
         missed = (Shortfall(file.source, file.path, region.start, region.stop, reason),)
+    elif source.size < region.stop:
+        reason = "the file has become shorter after it was checked, and so is what stands in the quarantine"
+        missed = (Shortfall(file.source, file.path, max(region.start, source.size), region.stop, reason),)
     kept = staged.finish(then=lambda made: bookmarks.tell(ASIDE, name, Bookmark(files=(made,), shortfalls=missed)))
     return Bookmark(files=(kept,), shortfalls=missed)
 

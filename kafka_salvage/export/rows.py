@@ -33,6 +33,8 @@ from kafka_salvage.source.source import Source
 
 _LABELS = tuple(str(label) for label in TRANSACTION_CODES)
 _SKIPPABLE = frozenset({StopReason.CRC_MISMATCH, StopReason.UNREADABLE})
+_LEAST = 26
+"""Bytes of the smallest batch: one of magic 0 without key and value. Less is what could not be read of a header."""
 
 
 def open_step(step: Step) -> Source:
@@ -47,9 +49,15 @@ def open_step(step: Step) -> Source:
     return PatchedSource(source, patches) if patches else source
 
 
-def _shortfall(step: Step, start: int, stop: int, reason: str) -> Shortfall:
+def _fall_short(shortfalls: list[Shortfall], step: Step, start: int, stop: int, reason: str) -> None:
+    """Tells of bytes; what lies side by side, for the same reason, is one: a file that was exchanged can have millions."""
     file = step.survey.segment.file
-    return Shortfall(file.source, file.path, start, stop, reason)
+    made = Shortfall(file.source, file.path, start, stop, reason)
+    last = shortfalls[-1] if shortfalls else None
+    if last is not None and last == replace(made, start=last.start, stop=start):
+        shortfalls[-1] = replace(made, start=last.start)
+    else:
+        shortfalls.append(made)
 
 
 def _frames(source: Source, step: Step, shortfalls: list[Shortfall]) -> Iterator[Frame]:
@@ -60,13 +68,16 @@ def _frames(source: Source, step: Step, shortfalls: list[Shortfall]) -> Iterator
         for frame in frames(source, position, step.stop):
             yield frame
             stop = frame.stop or stop
-        if stop is None or stop.reason is StopReason.END:
+        at, size, why = (position, 0, StopReason.END) if stop is None else (stop.position, stop.size, stop.reason)
+        if why is StopReason.END and at >= step.stop:
             return
-        end = stop.position + stop.size
-        if stop.reason not in _SKIPPABLE or stop.size <= 0 or end > step.stop:
+        end = at + size
+        if why not in _SKIPPABLE or size < _LEAST or end > step.stop:  # where the next batch begins is not known
             end = step.stop
-        reason = f"these bytes changed or became unreadable after they were checked ({stop.reason})"
-        shortfalls.append(_shortfall(step, stop.position, end, reason))
+        reason = f"these bytes changed or became unreadable after they were checked ({why})"
+        if why is StopReason.END:
+            reason = "the file has become shorter after it was checked"
+        _fall_short(shortfalls, step, at, end, reason)
         position = end
 
 
@@ -94,7 +105,7 @@ def step_batches(step: Step, line: Line, limits: Limits, shortfalls: list[Shortf
     try:
         source = open_step(step)
     except SourceError as error:
-        shortfalls.append(_shortfall(step, step.start, step.stop, error.message))
+        _fall_short(shortfalls, step, step.start, step.stop, error.message)
         return
     with closing(source):
         for frame in _frames(source, step, shortfalls):
@@ -127,7 +138,7 @@ def chunk_records(
         for row in failed.tolist():
             start, stop = int(made.position[row]), int(made.stop[row])
             reason = decoded.detail.get(row, Outcome(int(decoded.outcome[row])).name.lower())
-            shortfalls.append(_shortfall(chunk.step, start, stop, f"could not be decoded: {reason}"))
+            _fall_short(shortfalls, chunk.step, start, stop, f"could not be decoded: {reason}")
         table = wanted.records(decoded.table)
         if len(table):
             yield RecordChunk(chunk.step, table, labels.lookup(table.batches))
