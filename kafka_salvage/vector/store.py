@@ -16,6 +16,8 @@ import os
 import shutil
 import sys
 import time
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 CACHE_VARIABLE = "KAFKA_SALVAGE_CACHE"
@@ -75,9 +77,14 @@ def cache_directory() -> Path | None:
         if not target.is_dir():
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             _forget_old(base, target)
-        return target
+        return target if chosen or _trusted(target) else None
     except (OSError, RuntimeError):  # no home at all is a RuntimeError
         return None
+
+
+def _trusted(place: Path) -> bool:
+    """Whether what lies there was put there by this user or by root: it is run, and ``sudo`` may leave us the home of another."""
+    return not hasattr(os, "geteuid") or place.stat().st_uid in (0, os.geteuid())
 
 
 def drop(name: str) -> None:
@@ -97,9 +104,10 @@ def has(name: str) -> bool:
 def _forget_old(base: Path, kept: Path) -> None:
     """Removes kernels of other versions that nothing has added to for a month."""
     limit = time.time() - 30 * 86400
-    for directory in base.glob("kernels-*"):
-        if directory != kept and directory.stat().st_mtime < limit:
-            shutil.rmtree(directory, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not ours to list, or another process forgets them at the same moment
+        for directory in base.glob("kernels-*"):
+            if directory != kept and directory.stat().st_mtime < limit:
+                shutil.rmtree(directory, ignore_errors=True)
 
 
 def keep(name: str, data: bytes) -> None:
@@ -124,3 +132,15 @@ def kept(name: str) -> bytes | None:
     with contextlib.suppress(OSError):
         return (directory / name).read_bytes()
     return None
+
+
+def keep_words(name: str, words: Sequence[str]) -> None:
+    """Writes a file of words, none of them with a line break in it."""
+    text = "\n".join(words).encode()
+    keep(name, text + b"\n%08x" % zlib.crc32(text))
+
+
+def kept_words(name: str) -> tuple[str, ...] | None:
+    """The words of such a file; None when there is none, or not a whole one."""
+    text, _, crc = (kept(name) or b"").rpartition(b"\n")
+    return tuple(text.decode().split("\n")) if crc == b"%08x" % zlib.crc32(text) else None

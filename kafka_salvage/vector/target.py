@@ -11,7 +11,7 @@ import os
 
 from kafka_salvage.vector.cache import COMPILED
 from kafka_salvage.vector.names import WORKER
-from kafka_salvage.vector.store import CRC_VARIABLE, keep, kept
+from kafka_salvage.vector.store import CRC_VARIABLE, keep_words, kept_words
 
 VARIANTS = ("table", "sse42", "clmul", "avx512")
 """From the plainest to the fastest. ``sse42`` stands for any CPU with CRC instructions, aarch64 included."""
@@ -32,21 +32,21 @@ _FILE = "target"
 
 def _words() -> tuple[str, str, str]:
     """What Numba compiles for, as the cache knows it: to ask takes longer than most of what the kernels do."""
-    for ask in (lambda: kept(_FILE) or b"", _asked_beside):
-        known = ask().decode().split("\n")
-        if len(known) == 4 and known[3] == "end":
-            return known[0], known[1], known[2]
+    known = kept_words(_FILE) or _asked_beside()
+    if known is not None:
+        triple, cpu, features = known
+        return triple, cpu, features
     from kafka_salvage.vector import compiling
 
     words = compiling.target_words()
-    keep(_FILE, "\n".join((*words, "end")).encode())
+    keep_words(_FILE, words)
     return words
 
 
-def _asked_beside() -> bytes:
+def _asked_beside() -> tuple[str, ...] | None:
     """As a process says that will compile the kernels, so that this one need not import Numba."""
     if WORKER:
-        return b""
+        return None
     from kafka_salvage.vector import workshop
 
     return workshop.target_words()

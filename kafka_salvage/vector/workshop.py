@@ -182,10 +182,10 @@ def _work_off(rest: deque[Sequence[str]]) -> None:
         _returned(worker, useful=True)
 
 
-def target_words() -> bytes:
-    """What a worker wrote into the cache about the processor; nothing when it could not."""
+def target_words() -> tuple[str, ...] | None:
+    """What a worker wrote into the cache about the processor; None when it could not."""
     make([[_TARGET]])
-    return store.kept(_TARGET) or b""
+    return store.kept_words(_TARGET)
 
 
 def serve() -> None:
@@ -208,7 +208,7 @@ def serve() -> None:
             name = asked.get(timeout=IDLE)
             with contextlib.suppress(Exception):  # who asked finds nothing in the cache, and will see why
                 if name == _TARGET:
-                    store.keep(_TARGET, "\n".join((*compiling.target_words(), "end")).encode())
+                    store.keep_words(_TARGET, compiling.target_words())
                 else:
                     importlib.import_module(f"kafka_salvage.vector.{name.partition('.')[0]}")
                     store.keep(name, compiling.compile_image(KERNELS[name]))
