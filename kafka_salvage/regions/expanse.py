@@ -18,8 +18,9 @@ from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import CODES, INTACT, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionCodec, RegionMap
 from kafka_salvage.regions.over import Overs, damaged_region
+from kafka_salvage.regions.sentences import CODEC, in_place, of_damaged
 from kafka_salvage.regions.shapes import Findings, Told, findings_of
-from kafka_salvage.regions.sheet import CODEC, Sheet, in_place, of_damaged
+from kafka_salvage.regions.sheet import Sheet
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, Bool
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
 
@@ -15,7 +15,9 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
 from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.shapes import Told, part_range
+from kafka_salvage.regions.sheet import sheets_of
 from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.scan.batches import I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,38 @@ class RegionMap:
         for region in self.regions:
             sums[region.verdict] += region.size
         return sums
+
+    def harm(self, verdicts: Collection[Verdict]) -> tuple[int, int]:
+        """Bytes of regions that have one of some verdicts, and offsets that they name."""
+        size = offsets = 0
+        if isinstance(self.regions, Compact):
+            for shape, _, columns in self.regions.tables():
+                if shape[0] in verdicts:
+                    size += int((columns[1] - columns[0]).sum())
+                    offsets += 0 if shape[2] else int((columns[5] - columns[4]).sum())
+            return size, offsets
+        for region in self.of(verdicts):
+            size += region.size
+            offsets += region.offsets.size if region.offsets is not None else 0
+        return size, offsets
+
+    def counted(self, batches: Callable[[I64, I64], I64]) -> RegionMap:
+        """The same with other numbers of batches, where there are any.
+
+        Args:
+            batches: how many lie in ranges of bytes, by their starts and stops; 0: as many as the region says.
+        """
+        if not isinstance(self.regions, Compact):
+            edges = np.array([(region.start, region.stop) for region in self.regions], np.int64).reshape(-1, 2)
+            counts = zip(self.regions, batches(edges[:, 0], edges[:, 1]).tolist(), strict=True)
+            return RegionMap(self.size, [replace(r, batches=n) if r.batches and n else r for r, n in counts])
+        made = Compact(RegionCodec(Told()), (), _START)
+        for sheet in sheets_of(self.regions):
+            start, stop, own, *others = sheet.columns
+            count = batches(start, stop)
+            own = np.where((own > 0) & (count > 0), count, own)
+            replace(sheet, columns=(start, stop, own, *others)).add_to(made)
+        return RegionMap.packed(self.size, made)
 
 
 def _contiguous(size: int, regions: Iterable[Region]) -> Iterator[Region]:

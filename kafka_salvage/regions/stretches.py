@@ -18,7 +18,6 @@ from kafka_salvage.regions.context import SegmentContext
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.hunt import Damage, Haul
 from kafka_salvage.regions.judged import Judged
-from kafka_salvage.regions.map import RegionMap
 from kafka_salvage.regions.rows import Rows
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.ahead import Ahead, Notes
@@ -214,12 +213,5 @@ def with_counts(survey: SegmentSurvey, starts: I64, counts: I64) -> SegmentSurve
         counted: I64 = before[np.searchsorted(starts, stop)] - before[np.searchsorted(starts, start)]
         return counted
 
-    regions = survey.regions.regions
-    edges = np.array([(region.start, region.stop) for region in regions], np.int64).reshape(-1, 2)
-    counted = batches(edges[:, 0], edges[:, 1]).tolist()
-    named = [
-        replace(r, batches=n) if r.batches and n and n != r.batches else r
-        for r, n in zip(regions, counted, strict=True)
-    ]
     runs = survey.runs.with_batches(batches(survey.runs.start, survey.runs.stop))
-    return replace(survey, regions=RegionMap(survey.regions.size, named), runs=runs)
+    return replace(survey, regions=survey.regions.counted(batches), runs=runs)

@@ -61,9 +61,5 @@ class Watch:
         return survey
 
     def _tell(self, survey: SegmentSurvey) -> None:
-        records, damaged, lost = int(survey.runs.records.clip(min=0).sum()), 0, 0
-        for region in survey.regions:
-            if region.verdict in _HARMED:
-                damaged += region.size
-                lost += region.offsets.size if region.offsets is not None else 0
+        records, (damaged, lost) = int(survey.runs.records.clip(min=0).sum()), survey.regions.harm(_HARMED)
         self._progress.found(records=records, damaged=damaged, lost=lost)
