@@ -17,16 +17,18 @@ compaction or a deletion on purpose left behind, unused, leaves the exit code al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kafka_salvage.integrity.clusters import absences
 from kafka_salvage.integrity.numbering import fact_findings
+from kafka_salvage.plan.packed import homes_of, segments_of, statuses_of
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Selection
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
-from kafka_salvage.regions.shapes import one_of_each, pointed
+from kafka_salvage.regions.shapes import kinds_of, pointed
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.replica import Use
 from kafka_salvage.wire.filenames import FileKind
@@ -53,7 +55,7 @@ def conditions_of(plan: Plan) -> list[int]:
         found.add(LOSS)
     if _not_opened(plan):
         found.add(FAILED)
-    if any(_harmful(finding) for finding in fact_findings(plan.inventory)):
+    if any(_harmful(finding.code, finding.detail) for finding in fact_findings(plan.inventory)):
         found.add(COVERED)
     side = (FileKind.OFFSET_CHECKPOINT, FileKind.META_PROPERTIES, FileKind.EPOCH_CHECKPOINT, FileKind.PRODUCER_SNAPSHOT)
     if any(file.use is Use.UNREADABLE and file.kind in side for file in plan.inventory.files):
@@ -80,47 +82,58 @@ def _of_partition(partition: PartitionPlan, plan: Plan) -> set[int]:
     found: set[int] = set()
     selection = plan.policy.selection
     everything = selection.from_offset is None and selection.to_offset is None
-    for span in _different(partition.ledger) if everything else selected_spans(partition, selection):
-        found |= _of_span(span, Include.SUSPECT in plan.policy.include)
+    suspect = Include.SUSPECT in plan.policy.include
+    if everything:
+        statuses = statuses_of(partition.ledger)
+        found = found.union(*(_of_status(status, suspect) for status in statuses))
+        spans = _undecodable(partition.ledger) if Status.UNDECODABLE in statuses else ()
+    else:
+        spans = selected_spans(partition, selection)
+    for span in spans:
+        found |= _of_span(span, suspect)
     if partition.leans_on_leftovers or any(branch.kind == "divergent" for branch in partition.branches):
         found.add(COVERED)
     if partition.needs_choice:
         found.add(AMBIGUOUS)
     groups = counted_findings(partition)
-    for finding in one_of_each(groups) if everything else (f for group in groups for f in group):
-        if _inside(finding, selection):
-            found |= _of_finding(finding)
+    if everything:
+        kinds = kinds_of(groups)
+    else:
+        kinds = ((f.code, f.detail) for group in groups for f in group if _inside(f, selection))
+    found = found.union(*(_of_finding(code, detail) for code, detail in kinds))
     if any(_odd(segment, selection) for segment in counted_segments(partition)):
         found.add(COVERED)
     return found
 
 
-def _different(spans: Sequence[OffsetSpan]) -> Iterator[OffsetSpan]:
-    """Ranges of a ledger: of those that differ in numbers only, one is enough, unless its findings matter."""
-    if not isinstance(spans, Compact):
-        yield from spans
-        return
-    yield from spans.one_of_each()
-    yield from (span for span in spans.of_shape(lambda shape: shape[0] is Status.UNDECODABLE))
+def _undecodable(spans: Sequence[OffsetSpan]) -> Iterator[OffsetSpan]:
+    """Ranges of a ledger whose findings matter."""
+    some = spans.of_shape(lambda shape: shape[0] is Status.UNDECODABLE) if isinstance(spans, Compact) else spans
+    return (span for span in some if span.status is Status.UNDECODABLE)
 
 
-def _of_finding(finding: Finding) -> set[int]:
+def _of_finding(code: str, detail: Mapping[str, Any]) -> set[int]:
     """What a finding that counts means."""
-    found = {COVERED} if _harmful(finding) else set()
-    if finding.code == "codec-missing" or (finding.code == "unreadable" and finding.detail.get("opened") is False):
+    found = {COVERED} if _harmful(code, detail) else set()
+    if code == "codec-missing" or (code == "unreadable" and detail.get("opened") is False):
         found.add(FAILED)
     return found
 
 
 def _of_span(span: OffsetSpan, suspect_included: bool) -> set[int]:
-    match span.status:
+    if span.status is Status.UNDECODABLE:
+        codec = span.findings and all(finding.code == "codec-missing" for finding in span.findings)
+        return {FAILED} if codec else {LOSS}
+    return _of_status(span.status, suspect_included)
+
+
+def _of_status(status: Status, suspect_included: bool) -> set[int]:
+    """What a range means whose findings do not matter."""
+    match status:
         case Status.LOST | Status.MISSING:
             return {LOSS}
         case Status.SUSPECT:
             return {COVERED} if suspect_included else {LOSS}
-        case Status.UNDECODABLE:
-            codec = span.findings and all(finding.code == "codec-missing" for finding in span.findings)
-            return {FAILED} if codec else {LOSS}
         case Status.AMBIGUOUS:
             return {AMBIGUOUS}
         case Status.REPAIRED | Status.DIVERGENT:
@@ -132,7 +145,7 @@ def counted_findings(partition: PartitionPlan) -> Iterator[Sequence[Finding]]:
     """Findings of what the partition's line comes from, in groups."""
     yield partition.findings
     yield from pointed(partition.ledger)
-    used = {id(step.survey) for step in partition.line}
+    used = {id(segment) for segment in segments_of(partition.line)}
     for place, survey in enumerate(partition.replicas):
         if place == 0 or _is_copy(partition, survey) or any(id(segment) in used for segment in survey.segments):
             yield survey.findings
@@ -143,8 +156,8 @@ def counted_findings(partition: PartitionPlan) -> Iterator[Sequence[Finding]]:
 
 def counted_segments(partition: PartitionPlan) -> Iterator[SegmentSurvey]:
     """Segments that the partition's line comes from, and those of copies that were passed over."""
-    used = {id(step.survey) for step in partition.line}
-    homes = {step.state for step in partition.line} or {partition.state}
+    used = {id(segment) for segment in segments_of(partition.line)}
+    homes = homes_of(partition.line) or {partition.state}
     for place, survey in enumerate(partition.replicas):
         own = place == 0 or _is_copy(partition, survey)
         for segment in survey.segments:
@@ -161,6 +174,11 @@ def _is_copy(partition: PartitionPlan, survey: ReplicaSurvey) -> bool:
 
 def _odd(segment: SegmentSurvey, selection: Selection) -> bool:
     """Whether some selected bytes are neither intact nor blank."""
+    regions = segment.regions.regions
+    if isinstance(regions, Compact) and not any(shape[0] in _ODD for shape in regions.all_shapes()):
+        return False
+    if selection.from_offset is None and selection.to_offset is None:
+        return isinstance(regions, Compact) or any(region.verdict in _ODD for region in regions)
     return any(_reaches(region.offsets, selection) for region in segment.regions.of(_ODD))
 
 
@@ -177,8 +195,8 @@ def _reaches(where: OffsetRange | None, selection: Selection) -> bool:
     return (low is None or where.stop > low) and (high is None or where.start < high)
 
 
-def _harmful(finding: Finding) -> bool:
-    return finding.code not in HARMLESS and finding.detail.get("harmless") is not True
+def _harmful(code: str, detail: Mapping[str, Any]) -> bool:
+    return code not in HARMLESS and detail.get("harmless") is not True
 
 
 def _not_opened(plan: Plan) -> bool:

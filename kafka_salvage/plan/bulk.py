@@ -104,7 +104,8 @@ def _side_by_side(regions: OddRegions, first: I64, behind: I64) -> Bool:
     if not len(regions):
         return np.zeros(len(first), np.bool_)
     ranged = np.array([isinstance(why, Same) for why in regions.whys], np.bool_)[regions.why]
-    parted = (regions.why[1:] != regions.why[:-1]) | (regions.high[:-1] != regions.low[1:])
+    onward = regions.low < regions.high  # else they are told backwards
+    parted = (regions.why[1:] != regions.why[:-1]) | (regions.high[:-1] != regions.low[1:]) | ~onward[1:] | ~onward[:-1]
     breaks = np.concatenate(([0], np.cumsum(parted)))
     at, last = np.minimum(first, len(regions) - 1), np.maximum(behind - 1, 0)
     alone = (behind - first == 1) | (breaks[at] == breaks[last])

@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from kafka_salvage.plan.bulk import Odd, doubted, spans_in_bulk
 from kafka_salvage.plan.gaps import GAP_CODES, Ground, cast_doubt, join
-from kafka_salvage.plan.packed import packed_spans
+from kafka_salvage.plan.packed import packed_spans, statuses_of
 from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import OffsetSpan, Status
 from kafka_salvage.plan.span_columns import together_in_order
@@ -74,8 +74,12 @@ class Ledger:
     def holes(self, statuses: Iterable[Status]) -> list[tuple[int, int]]:
         """Sorted ranges at or above the log start that have one of these statuses."""
         wanted = frozenset(statuses)
+        if not wanted & statuses_of(self.spans):
+            return []
+        spans = self.spans
+        some = spans.of_shape(lambda shape: shape[0] in wanted) if isinstance(spans, Compact) else spans
         found: list[tuple[int, int]] = []
-        for span in self.spans:
+        for span in some:
             if span.status not in wanted:
                 continue
             if found and found[-1][1] == span.offsets.start:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-from kafka_salvage.plan.plan import OffsetSpan, Step
+import numpy as np
+
+from kafka_salvage.plan.plan import OffsetSpan, Status, Step
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
 from kafka_salvage.regions.compact import Compact, Same
 from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.shapes import Told
+from kafka_salvage.scan.batches import I64
+from kafka_salvage.scan.replica import State
 
 
 class SpanCodec:
@@ -56,6 +60,32 @@ def packed_spans(spans: Iterable[OffsetSpan]) -> Sequence[OffsetSpan]:
 def packed_steps(steps: Iterable[Step]) -> Sequence[Step]:
     """Steps of a line, packed where there are many."""
     return Compact(StepCodec(), steps).settled()
+
+
+def starts_having(spans: Sequence[OffsetSpan], statuses: Collection[Status]) -> I64:
+    """First offsets of those ranges that have one of some statuses, in their order."""
+    if not isinstance(spans, Compact):
+        return np.array([span.offsets.start for span in spans if span.status in statuses], np.int64)
+    starts = np.empty(len(spans), np.int64)
+    wanted = np.zeros(len(spans), np.bool_)
+    for shape, places, columns in spans.tables():
+        if shape[0] in statuses:
+            starts[places], wanted[places] = columns[0], True
+    return starts[wanted]
+
+
+def statuses_of(spans: Sequence[OffsetSpan]) -> set[Status]:
+    """Statuses that occur."""
+    if isinstance(spans, Compact):
+        return {shape[0] for shape in spans.all_shapes()}
+    return {span.status for span in spans}
+
+
+def homes_of(steps: Sequence[Step]) -> set[State]:
+    """States of the files that some steps lie in."""
+    if isinstance(steps, Compact):
+        return {shape[2] for shape in steps.all_shapes()}
+    return {step.state for step in steps}
 
 
 def segments_of(steps: Sequence[Step]) -> Iterator[SegmentSurvey]:

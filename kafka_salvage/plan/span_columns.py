@@ -90,8 +90,9 @@ class SpanColumns:
 
     def settled(self) -> Sequence[OffsetSpan]:
         """The ranges as a sequence."""
+        used, which = np.unique(self.shape, return_inverse=True)
         made = Compact(self.shapes.codec)
-        made.add_columns(self.shapes.known, self.shape, self.numbers)
+        made.add_columns([self.shapes.known[at] for at in used.tolist()], which, self.numbers)
         return made.settled()
 
     def values(self) -> list[OffsetSpan]:
@@ -170,7 +171,8 @@ class SpanColumns:
         """Groups whose findings do not lie side by side in one log."""
         why = self.shapes.words((_WHY,))[self.shape[members]]
         ranged = self.shapes.which(lambda shape: isinstance(shape[_WHY], Same))[self.shape[members]]
-        side = (why[1:] == why[:-1]) & ranged[1:] & (self.high[members[:-1]] == self.low[members[1:]])
+        ranged &= self.low[members] < self.high[members]  # else they are told backwards
+        side = (why[1:] == why[:-1]) & ranged[1:] & ranged[:-1] & (self.high[members[:-1]] == self.low[members[1:]])
         found: list[int] = np.unique(group[1:][(group[1:] == group[:-1]) & ~side]).tolist()
         return found
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kafka_salvage.plan.edges import Edges, read_edges
+from kafka_salvage.plan.packed import starts_having
 from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.plan import TRANSACTION_CODES, OffsetSpan, Status, Transaction
 from kafka_salvage.plan.timeline import segments_in
@@ -162,8 +163,7 @@ def make_labels(
         witness: decides what the markers leave open.
         gaps: offsets where more holes begin, that the ledger does not name.
     """
-    holes = np.fromiter((span.offsets.start for span in ledger if span.status in HOLES), np.int64)
-    holes = np.sort(np.concatenate([holes, gaps]))
+    holes = np.sort(np.concatenate([starts_having(ledger, HOLES), gaps]))
     rows = _gather(pieces, holes, edges)
     codes = _judge(rows, len(holes))
     if witness is not None:

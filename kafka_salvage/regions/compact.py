@@ -286,18 +286,9 @@ class Compact(Sequence[T], Generic[T]):
 
     def all_shapes(self) -> Iterator[Any]:
         """The shapes that its values have; those of what is not packed yet may repeat."""
-        yield from self._shapes
+        used = set[int]().union(*(block.kinds for block in self._blocks))
+        yield from (self._shapes[kind] for kind in sorted(used))
         yield from (self._codec.part(value)[0] for value in self._rest)
-
-    def one_of_each(self) -> Iterator[T]:
-        """A value of each shape; of what is not packed yet all."""
-        seen: set[int] = set()
-        for block in self._blocks:
-            new = frozenset(block.kinds) - seen
-            if new:
-                seen |= new
-                yield from block.values(self._shapes, self._codec.make, new)
-        yield from self._rest
 
     def shapes_at(self, places: I64) -> I64:
         """Numbers that tell the shapes of the values at some ascending places apart; -1 of what is not packed yet."""
@@ -307,6 +298,10 @@ class Compact(Sequence[T], Generic[T]):
             mine = block == at
             found[mine] = self._blocks[at].shapes()[places[mine] - (self._stops[at - 1] if at else 0)]
         return found
+
+    def shape(self, number: int) -> Any:
+        """The shape that `shapes_at` tells by a number."""
+        return self._shapes[number]
 
     @property
     def codec(self) -> Codec[T]:

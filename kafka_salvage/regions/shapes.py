@@ -7,7 +7,7 @@ integers: where it is, the offsets that it took, two sums.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -139,23 +139,38 @@ def with_code(findings: Sequence[Finding], codes: Collection[str]) -> Iterator[F
     return (finding for finding in some if finding.code in codes)
 
 
-def one_of_each(groups: Iterable[Sequence[Finding]]) -> Iterator[Finding]:
-    """Findings of some groups: of those that differ in numbers only at least one."""
-    seen: dict[int, set[int]] = {}
+def kinds_of(groups: Iterable[Sequence[Finding]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Code, and what of the evidence is neither number nor list, of findings of some groups: at least once what differs."""
+    picked: list[Picked] = []
+    whole: set[int] = set()
     for group in groups:
         if isinstance(group, Compact):
-            yield from group.one_of_each()
+            whole.add(id(group))
+            yield from map(_kind, group.all_shapes())
         elif isinstance(group, Picked):
-            rows = np.sort(np.asarray(group.rows, np.int64))
-            kinds = group.log.shapes_at(rows)
-            known = seen.setdefault(id(group.log), set())
-            for kind, first in zip(*(each.tolist() for each in np.unique(kinds, return_index=True)), strict=True):
-                if kind not in known:
-                    known |= {kind} - {-1}
-                    yield from (group.log[row] for row in rows[kinds == kind] if kind < 0)
-                    yield group.log[int(rows[first])]
+            picked.append(group)
         else:
-            yield from group
+            yield from ((finding.code, finding.detail) for finding in group)
+    seen: dict[int, set[int]] = {}
+    for group in picked:
+        if id(group.log) in whole:
+            continue
+        rows = np.sort(np.asarray(group.rows, np.int64))
+        kinds = group.log.shapes_at(rows)
+        known = seen.setdefault(id(group.log), set())
+        for kind in set(kinds.tolist()) - known - {-1}:
+            yield _kind(group.log.shape(kind))
+        known.update(kinds.tolist())
+        loose = (group.log[row] for row in rows[kinds < 0].tolist())
+        yield from ((finding.code, finding.detail) for finding in loose)
+
+
+def _kind(shape: Any) -> tuple[str, Mapping[str, Any]]:
+    """The same of the shape of a finding."""
+    code, *_, evidence = shape
+    plain = {name: each for name, each in evidence[1] if each != _INT}
+    told = {name: each[2] for name, each in plain.items() if each[0] == _PLAIN}
+    return code, told | {name: each[1].value for name, each in plain.items() if each[0] == _ITSELF}
 
 
 class Picked(Sequence[Finding]):
