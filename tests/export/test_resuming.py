@@ -9,7 +9,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +20,11 @@ from kafka_salvage.export import resuming, rows
 from kafka_salvage.export.atomic import PARTIAL, STATE, Stage
 from kafka_salvage.export.refusals import destination_error
 from kafka_salvage.export.staged import StagedFile
-from tests.export.scenes import Piece, Scene, tree
-from tests.support.build import Build
+from tests.export.dying import EAGER, scene
+from tests.export.scenes import tree
 
+Kill = Callable[[Path, Path, str, int, int, bool], int]
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = ("segments", "jsonl")
-EAGER: dict[str, Any] = {"formats": FORMATS, "bookmark_bytes": 1, "segment_limit": 4000}
-"""A bookmark after every step, and segments that roll often."""
-
-
-def scene(root: Path, partitions: int = 3, segments: int = 4) -> Scene:
-    """Partitions of several segments, each with a torn tail, so that there are many steps and files."""
-    made = Scene(root)
-    for partition in range(partitions):
-        pieces, offset = [], 0
-        for _ in range(segments):
-            data, infos = Build(base=offset).v2(20).v2(20).v2(20).done()
-            pieces.append(Piece(data + b"torn", infos, base=offset))
-            offset = infos[-1].last_offset + 1
-        made.add(pieces, partition=partition)
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -49,48 +34,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
     return base / "src", tree(base / "out")
 
 
-KILLER = """
-import os, random, signal, sys
-from pathlib import Path
-from tests.export.test_resuming import EAGER, scene
-src, out, what, when, jobs, resume = sys.argv[1:]
-left = int(when)
-def dying(real):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*args, **kwargs)
-    return call
-made = scene(Path(src))
-from kafka_salvage.export.staged import StagedFile
-from kafka_salvage.regions.journal import Journal
-if what == "fsync":
-    os.fsync = dying(os.fsync)
-elif what == "write":
-    StagedFile.write_later = dying(StagedFile.write_later)
-elif what == "append":
-    Journal._write = dying(Journal._write)
-elif what == "torn":
-    real = os.write
-    def torn(file, data):
-        global left
-        left -= 1
-        if left < 0:
-            real(file, bytes(data)[: len(data) * 2 // 3])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(file, data)
-    os.write = torn
-else:
-    Path.replace = dying(Path.replace)
-made.write(Path(out), resume=resume == "1", jobs=int(jobs), **EAGER)
-"""
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kill]:
+    """Runs a salvage in a process of its own that kills itself at a moment; gives its exit code."""
+    words = [sys.executable, "-m", "tests.export.dying", str(tmp_path_factory.mktemp("killer"))]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asking, telling = process.stdin, process.stdout
 
+        def kill(src: Path, out: Path, what: str, when: int, jobs: int, resume: bool) -> int:
+            asking.write(json.dumps([str(src), str(out), what, when, jobs, resume]) + "\n")
+            asking.flush()
+            return int(telling.readline())
 
-def _kill(src: Path, out: Path, what: str, when: int, jobs: int, resume: bool) -> int:
-    words = [str(src), str(out), what, str(when), str(jobs), str(int(resume))]
-    return subprocess.run([sys.executable, "-c", KILLER, *words], cwd=ROOT, check=False).returncode
+        yield kill
 
 
 def assert_nothing_looks_finished(out: Path, expected: dict[str, bytes]) -> None:
@@ -119,11 +77,11 @@ def assert_nothing_looks_finished(out: Path, expected: dict[str, bytes]) -> None
     ],
 )
 def test_a_kill_leaves_nothing_that_looks_finished_and_resume_goes_on(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], what: str, when: int, jobs: int
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill, what: str, when: int, jobs: int
 ) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, what, when, jobs, resume=False) == -signal.SIGKILL
+    assert killer(src, out, what, when, jobs, False) == -signal.SIGKILL
     assert_nothing_looks_finished(out, expected)
     if what != "replace":
         assert [path.name for path in out.iterdir()] == [PARTIAL]
@@ -134,14 +92,14 @@ def test_a_kill_leaves_nothing_that_looks_finished_and_resume_goes_on(
     assert not (out / PARTIAL).exists()
 
 
-def test_it_may_be_killed_again_and_again(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
+def test_it_may_be_killed_again_and_again(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill) -> None:
     src, expected = whole
     out = tmp_path / "out"
     chance = random.Random(4)
     kills = 0
     for _ in range(60):
         what = chance.choice(["write", "append", "fsync", "torn"])
-        if _kill(src, out, what, chance.randrange(3, 14), 1, resume=out.exists()) == 0:
+        if killer(src, out, what, chance.randrange(3, 14), 1, out.exists()) == 0:
             break
         kills += 1
         assert_nothing_looks_finished(out, expected)
@@ -195,11 +153,11 @@ def test_what_is_finished_is_neither_read_nor_written_again(
 
 
 def test_a_line_goes_on_in_its_middle(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 10, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 10, 1, False) == -signal.SIGKILL
     lines = [json.loads(line)["line"] for line in (out / PARTIAL / STATE).read_bytes().splitlines()]
     (half,) = [value for kind, _, value in lines if kind == "line"][-1:]
     assert half["entry"] is None
@@ -213,10 +171,10 @@ def test_a_line_goes_on_in_its_middle(
     assert len(counted.stepped) == sum(steps) - steps[0] - half["step"]
 
 
-def test_changed_staged_files_are_made_anew(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
+def test_changed_staged_files_are_made_anew(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 15, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 15, 1, False) == -signal.SIGKILL
     staged = [path for path in (out / PARTIAL).rglob("*.log") if path.is_file()]
     assert len(staged) > 4
     changed = bytearray(staged[0].read_bytes())
@@ -228,20 +186,20 @@ def test_changed_staged_files_are_made_anew(tmp_path: Path, whole: tuple[Path, d
     assert tree(out) == expected
 
 
-def test_other_choices_make_everything_anew(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
+def test_other_choices_make_everything_anew(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill) -> None:
     src, _ = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 15, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 15, 1, False) == -signal.SIGKILL
     other = {**EAGER, "formats": ("jsonl",), "compress": "gzip"}
     scene(src).write(tmp_path / "fresh", **other)
     scene(src).write(out, resume=True, **other)
     assert tree(out) == tree(tmp_path / "fresh")
 
 
-def test_evidence_that_changed_makes_everything_anew(tmp_path: Path) -> None:
+def test_evidence_that_changed_makes_everything_anew(tmp_path: Path, killer: Kill) -> None:
     src, out = tmp_path / "src", tmp_path / "out"
     made = scene(src)
-    assert _kill(src, out, "append", 15, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 15, 1, False) == -signal.SIGKILL
     os.utime(src / "orders-0" / f"{0:020d}.log")
     made.write(tmp_path / "fresh", **EAGER)
     made.write(out, resume=True, **EAGER)
@@ -354,11 +312,11 @@ def test_a_planted_link_in_the_stage_leads_nowhere(tmp_path: Path, whole: tuple[
 
 
 def test_the_fingerprint_knows_the_program(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 15, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 15, 1, False) == -signal.SIGKILL
     monkeypatch.setattr(resuming, "_writers", lambda: "another")
     counted = Counted(monkeypatch)
     scene(src).write(out, resume=True, **EAGER)
@@ -386,11 +344,11 @@ def test_a_file_is_told_once_however_many_bookmarks_there_are(tmp_path: Path) ->
 
 
 def test_a_file_that_was_told_and_cannot_be_read_begins_its_line_anew(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]]
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], killer: Kill
 ) -> None:
     src, expected = whole
     out = tmp_path / "out"
-    assert _kill(src, out, "append", 19, 1, resume=False) == -signal.SIGKILL
+    assert killer(src, out, "append", 19, 1, False) == -signal.SIGKILL
     state = out / PARTIAL / STATE
     lines = state.read_bytes().splitlines(keepends=True)
     place = next(n for n, line in enumerate(lines) if b'["file"' in line)
