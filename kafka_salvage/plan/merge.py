@@ -30,7 +30,7 @@ from kafka_salvage.plan.piece import Piece, packed_pieces
 from kafka_salvage.plan.plan import Branch, OffsetSpan, PartitionPlan, Plan, Status
 from kafka_salvage.plan.policy import Include, Policy
 from kafka_salvage.plan.steps import steps_of
-from kafka_salvage.plan.timeline import epochs_of, states_of
+from kafka_salvage.plan.timeline import ends_of, epochs_of, states_of
 from kafka_salvage.plan.transactions import make_labels
 from kafka_salvage.plan.work import Work, place
 from kafka_salvage.regions.runs import ReplicaSurvey
@@ -148,7 +148,8 @@ def _output(work: Work, ledger: Ledger) -> Sequence[Piece]:
     """Pieces that go out, in offset order; the suspect ones among them when they were asked for."""
     include = work.policy.include
     pieces = work.timeline.pieces
-    if pieces and Include.TRIMMED not in include and pieces[0].next <= ledger.log_start:
+    ends = ends_of(pieces)
+    if ends is not None and Include.TRIMMED not in include and ends[0].next <= ledger.log_start:
         pieces = packed_pieces(p for p in pieces if p.next > ledger.log_start)
     if Include.SUSPECT in include:
         pieces = suspects(work.used, pieces, ledger, work.edges)
