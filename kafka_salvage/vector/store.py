@@ -77,7 +77,7 @@ def cache_directory() -> Path | None:
         if not target.is_dir():
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             _forget_old(base, target)
-        return target if chosen or _trusted(target) else None
+        return target if os.access(target, os.X_OK) and (chosen or _trusted(target)) else None
     except (OSError, RuntimeError):  # no home at all is a RuntimeError
         return None
 
@@ -98,7 +98,9 @@ def drop(name: str) -> None:
 def has(name: str) -> bool:
     """Whether the cache has a file of this name."""
     directory = cache_directory()
-    return directory is not None and (directory / name).exists()
+    with contextlib.suppress(OSError):  # permissions may change at any time
+        return directory is not None and (directory / name).exists()
+    return False
 
 
 def _forget_old(base: Path, kept: Path) -> None:

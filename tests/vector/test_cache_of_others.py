@@ -127,11 +127,21 @@ def test_an_empty_directory_of_another_stays_empty(tmp_path: Path, foreign: Call
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.parametrize("base", [True, False], ids=["all of it", "the inner one"])
 def test_a_directory_that_may_not_be_looked_into_is_done_without(
-    filled: Path, foreign: Callable[[Path, int, int], None]
+    filled: Path, foreign: Callable[[Path, int, int], None], base: bool
 ) -> None:
-    foreign(filled, 0o700 if _ROOT else 0o000, 0o600)
+    (inner,) = filled.iterdir()
+    foreign(filled if base else inner, 0o700 if _ROOT else 0o000, 0o600)
     assert told({"KAFKA_SALVAGE_CACHE": os.fspath(filled)}) == f"{CHECKED} made here False"
+
+
+def test_permissions_that_are_taken_away_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, **_: object) -> bool:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert store.has("target") is False
 
 
 def test_code_in_a_home_that_is_not_ours_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
