@@ -133,7 +133,7 @@ def salvage(
     needs.prepare(formats)
     progress = flags.get("progress") or Progress()
     with Stage(Path(out), resume=resume, jobs=jobs) as stage:
-        progress.plan(outlook(inventory, options, stage))
+        progress.plan(outlook(inventory, options, stage, tried=progress.heard))
         plan = plan_of(inventory, True, flags, stage.journal)
         return write_rescue(plan, make_report(plan, "deep"), Path(out), options, progress, stage)
 

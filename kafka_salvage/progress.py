@@ -28,7 +28,12 @@ class Progress:
     """Where progress goes. Called from several threads; this one tells nobody: derive from it.
 
     Stages follow one another. `plan` may tell all of them before the first begins.
+
+    Attributes:
+        heard: whether what is told reaches anybody; only then is the time left worth a trial of the disk.
     """
+
+    heard: bool = True
 
     def plan(self, stages: Sequence[Ahead]) -> None:
         """All stages that lie ahead, as far as they are known."""

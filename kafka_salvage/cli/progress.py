@@ -53,6 +53,7 @@ class Display(Meter):
     def __init__(self, outlets: Sequence[Outlet] = (), clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._outlets = list(outlets)
+        self.heard = bool(self._outlets)
         self._due = {id(outlet): clock() + outlet.every for outlet in self._outlets}
         self._over = threading.Event()
         self._showing = threading.Lock()

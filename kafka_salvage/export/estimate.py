@@ -28,6 +28,8 @@ PER_KEY = 24
 DOCUMENTS = 1 << 20
 """Bytes kept free for report, manifest and sums."""
 _TRIAL = 16 << 20
+_WORTH = 64 << 20
+"""Evidence below this is written before a person has read how long that takes."""
 _SHARE, _TRIALS = 1 << 10, 16
 """A trial for each so many times its size of evidence, at most so many: a disk that is fast for a moment shows what it can keep up."""
 _WORK = {"segments": 1.7, "jsonl": 5.5, "parquet": 5.0, "arrow": 5.0}
@@ -91,15 +93,18 @@ def refuse_small_disk(out: Path, wanted: Mapping[str, int], *, force: bool, stag
     )
 
 
-def outlook(inventory: Inventory, options: ExportOptions, stage: Stage) -> list[Ahead]:
+def outlook(inventory: Inventory, options: ExportOptions, stage: Stage, *, tried: bool = True) -> list[Ahead]:
     """The stages of a salvage, with what a byte of evidence will about take to write; a small trial of the disk tells.
 
     Args:
         inventory: what will be checked.
         options: formats and jobs.
         stage: where the trial is written, and removed.
+        tried: make the trial, where the evidence is worth it; without, nothing is known of the time that writing takes.
     """
     total = sum(segment.file.size for replica in inventory.replicas for segment in replica.segments)
+    if not tried or total < _WORTH:
+        return [Ahead("check", total), Ahead("write", total, reads_again=total > _kept_in_memory())]
     hashed, kept = _trial(stage, 1 + min(_TRIALS - 1, total // (_TRIAL * _SHARE)))
     work = sum(_WORK.get(name, 1.7) for name in options.formats) * hashed / max(1, options.jobs)
     disk = sum(_OUTPUT.get(name, 1.0) for name in options.formats) * kept

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["refuse_destination", "write_rescue"]
 
+_MUCH = 64 << 20
+"""Bytes of evidence whose check may leave memory behind that writing needs."""
+
 
 def write_rescue(
     plan: Plan,
@@ -127,7 +130,10 @@ class _Rescue:
     def _write(self) -> Receipt:
         plan, stage, progress = self._plan, self._stage, self._progress
         packing.forget()
-        engine.release()
+        if (
+            sum(line.bytes for line in self._lines) >= _MUCH
+        ):  # what little evidence leaves in memory is not worth the search
+            engine.release()
         aside = sum(region.size for survey in surveys_of(plan) for region in kept_aside(survey))
         passes = 2 if self._options.latest_per_key else 1
         progress.stage("write", passes * sum(line.bytes for line in self._lines) + aside)

@@ -1,7 +1,7 @@
 """Payloads: bytes of batches, read in bounded windows and inflated, as jobs for the record kernels.
 
 Strategy: a *window* is the stored bytes of some consecutive rows: those that a walk still holds, or read with one `read_into`
-for each run of adjacent batches. A *piece* is what is decoded at once: the window itself where nothing in it is compressed (no
+for each run of batches that lie near each other. A *piece* is what is decoded at once: the window itself where nothing in it is compressed (no
 copy), otherwise the plain and the inflated payloads of its rows one behind the other, about ``chunk`` bytes of them. A kernel
 inflates what is ordinary; what it declines goes through `wire.compression`, which says why not. A row that fails is told with
 its reason and becomes a job that gives nothing. A size is compared with the file, and with the limits, before it allocates.
@@ -24,6 +24,8 @@ from kafka_salvage.wire.compression.registry import CodecError, InflateLimit, de
 
 V2_HEADER = 61
 """Bytes of a v2 batch header; the records, or their compressed stream, follow."""
+NEAR = 32 << 10
+"""Bytes between two batches that are rather read along than skipped: another call takes longer."""
 V0_HEADER = 18
 """Bytes of a v0 message before the key's length; a v1 timestamp adds eight."""
 
@@ -82,17 +84,26 @@ def _believed(source: Source, position: I64, size: I64, first: int, cap: int, fa
     return np.where(inside & small, size, 0)
 
 
+def _leads(position: I64, size: I64) -> I64:
+    """Bytes before each row that are read along with it: those behind the row before, where they are few."""
+    lead = np.zeros(len(position), np.int64)
+    gap = position[1:] - position[:-1] - size[:-1]
+    lead[1:] = np.where((gap > 0) & (gap <= NEAR) & (size[1:] > 0) & (size[:-1] > 0), gap, 0)
+    return lead
+
+
 def _read(source: Source, batches: BatchTable, first: int, ends: I64, chunk: int, cap: int) -> _Window:
-    """The window that begins at row ``first``: about ``chunk`` stored bytes, at least one row."""
+    """The window that begins at row ``first``: about ``chunk`` bytes that are read, at least one row."""
     from kafka_salvage.vector.arena import lease  # Numba is loaded by those who decode only
 
     base = int(ends[first - 1]) if first else 0
     stop = max(first + 1, int(np.searchsorted(ends, base + chunk, side="right")))
     position, failed = batches.position[first:stop], dict[int, ValueError]()
     size = _believed(source, position, batches.size[first:stop], first, cap, failed)
-    end, behind = position + size, np.cumsum(size, dtype=np.int64)
+    lead = _leads(position, size)
+    end, behind = position + size, np.cumsum(size + lead, dtype=np.int64)
     raw = lease(int(behind[-1]))[0]
-    breaks = np.flatnonzero(position[1:] != end[:-1]) + 1
+    breaks = np.flatnonzero(position[1:] - lead[1:] != end[:-1]) + 1
     for low, high in pairwise((0, *breaks.tolist(), stop - first)):
         into = raw[int(behind[low] - size[low]) : int(behind[high - 1])]
         got = source.read_into(int(position[low]), into) if len(into) else 0
@@ -255,7 +266,8 @@ def pieces(
         where = batches.position - held.position
         yield from _window_pieces(_Window(0, len(batches), held.data, where, batches.size, {}), batches, limits, chunk)
         return
-    ends = np.cumsum(np.clip(batches.size, 0, source.size), dtype=np.int64)
+    stored = np.clip(batches.size, 0, source.size)
+    ends = np.cumsum(stored + _leads(batches.position, stored), dtype=np.int64)
     row = 0
     while row < len(batches):
         window = _read(source, batches, row, ends, chunk, limits.cap)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from kafka_salvage.errors import DestinationError, RequestError
+from kafka_salvage.export.atomic import Stage
 from kafka_salvage.export.destination import refuse_destination
 from kafka_salvage.export.options import ExportOptions
 from kafka_salvage.scan.replica import take_inventory
@@ -85,3 +88,20 @@ def test_a_directory_that_may_not_be_listed_is_told(
 def test_impossible_options_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(RequestError):
         ExportOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("total", "tried", "told"), [(1 << 30, True, True), (1 << 30, False, False), (1 << 20, True, False)]
+)
+def test_the_disk_is_tried_only_where_somebody_reads_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, tried: bool, told: bool
+) -> None:
+    from kafka_salvage.export import estimate
+
+    sizes = [SimpleNamespace(segments=[SimpleNamespace(file=SimpleNamespace(size=total))])]
+    inventory: Any = SimpleNamespace(replicas=sizes)
+    with Stage(tmp_path / "out") as stage:
+        checking, writing = estimate.outlook(inventory, ExportOptions(), stage, tried=tried)
+        stage.discard()
+    assert (checking.total, writing.total) == (total, total)
+    assert (writing.seconds_per_byte is not None) == told
