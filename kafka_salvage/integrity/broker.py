@@ -21,9 +21,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from kafka_salvage.errors import SourceError
 from kafka_salvage.integrity.loader_producers import check_producers
 from kafka_salvage.integrity.loader_segment import MAX_SIZE, FatalStartError, LoaderSegment
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.replica import Replica, State
@@ -290,11 +293,24 @@ def _count(survey: SegmentSurvey, start: int, stop: int) -> int:
 
 def _damaged_after(survey: SegmentSurvey, position: int) -> int:
     """Records, or offsets where no record could be counted, of what is not intact behind a position."""
+    regions = survey.regions.regions
+    if isinstance(regions, Compact):
+        return sum(_damaged_in(shape, columns, position) for shape, _, columns in regions.tables())
     total = 0
-    for region in survey.regions:
+    for region in regions:
         if region.stop > position and region.verdict not in HARMLESS:
             total += region.records or (region.offsets.size if region.offsets else 0)
     return total
+
+
+def _damaged_in(shape: Any, columns: Sequence[Any], position: int) -> int:
+    """The same of packed regions of one shape."""
+    verdict, _, nowhere, _ = shape
+    if verdict in HARMLESS:
+        return 0
+    _, stop, _, records, *named = columns
+    sizes = 0 * records if nowhere else named[1] - named[0]
+    return int(np.where(records != 0, records, sizes)[stop > position].sum())
 
 
 def _offset_of(path: str, suffix: str) -> int | None:

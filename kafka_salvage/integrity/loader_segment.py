@@ -18,6 +18,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from crcmod.predefined import mkPredefinedCrcFun
 
 from kafka_salvage.errors import SourceError
@@ -178,9 +179,7 @@ class LoaderSegment:
 
     def _split(self, at: dict[str, int]) -> tuple[Recovered, int]:
         # The loader splits only when the *last* batch of the file overflows, too, and copies all of it.
-        end, last = at["position"], at["last_offset"]
-        for position, size, offset in self.unchecked(at["position"]):
-            end, last = position + size, offset
+        end, last = self._last_unchecked(at)
         if last - self.base <= MAX_RELATIVE:
             raise FatalStartError(
                 f"offset {at['last_offset']} does not fit {self.path}, and its last batch does: "
@@ -194,6 +193,37 @@ class LoaderSegment:
             end, last = row["position"] + row["size"], row["last_offset"]
         return Recovered(end, split=True), last + 1
 
+    def _last_unchecked(self, at: dict[str, int]) -> tuple[int, int]:
+        """End and last offset of the last batch that lengths alone lead to, from a batch on; errors as for `unchecked`."""
+        end, last = at["position"], at["last_offset"]
+        runs = self.survey.runs
+        plain = ~runs.repaired & (runs.stop <= self.size) & (self.survey.facts.magics == 1 << 2)
+        ahead = {int(runs.start[row]): row for row in np.flatnonzero(plain & (runs.start >= end)).tolist()}
+        with open_source(self.survey.segment.file.real) as source:
+            window = _Window(source)
+            while True:
+                row = ahead.get(end)
+                if row is not None:  # what is believed as it stands leads from batch to batch
+                    end, last = int(runs.stop[row]), int(runs.next_offset[row]) - 1
+                    continue
+                found = self._unchecked_at(window, end)
+                if found is None:
+                    return end, last
+                end, last = end + found[0], found[1]
+
+    def _unchecked_at(self, window: _Window, position: int) -> tuple[int, int] | None:
+        """(size, last offset) of one batch by its length alone."""
+        head = _header(window, position, self.size)
+        if head is None:
+            return None
+        offset, length, magic = head
+        if length < SMALLEST_LENGTH:
+            raise FatalStartError(
+                f"Found record size {length} smaller than minimum record overhead ({SMALLEST_LENGTH}) "
+                f"at byte {position} of {self.path}"
+            )
+        return OVERHEAD + length, _last_offset(window, position, offset, magic)
+
     def unchecked(self, start: int = 0) -> Iterator[tuple[int, int, int]]:
         """(position, size, last offset) of batches by their lengths alone, as Kafka reads without recovery.
 
@@ -202,15 +232,9 @@ class LoaderSegment:
         """
         with open_source(self.survey.segment.file.real) as source:
             window, position = _Window(source), start
-            while (head := _header(window, position, self.size)) is not None:
-                offset, length, magic = head
-                if length < SMALLEST_LENGTH:
-                    raise FatalStartError(
-                        f"Found record size {length} smaller than minimum record overhead ({SMALLEST_LENGTH}) "
-                        f"at byte {position} of {self.path}"
-                    )
-                yield position, OVERHEAD + length, _last_offset(window, position, offset, magic)
-                position += OVERHEAD + length
+            while (found := self._unchecked_at(window, position)) is not None:
+                yield position, *found
+                position += found[0]
 
     def next_offset(self) -> int:
         """`LogSegment.readNextOffset`: the log end offset if this is the last segment.
