@@ -304,6 +304,11 @@ class Compact(Sequence[T], Generic[T]):
         return self._shapes[number]
 
     @property
+    def loose(self) -> bool:
+        """Whether nothing is packed yet."""
+        return not self._blocks
+
+    @property
     def codec(self) -> Codec[T]:
         """What parts the values."""
         return self._codec

@@ -15,6 +15,7 @@ import numpy as np
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
 from kafka_salvage.regions.compact import FEW, Compact, Same
+from kafka_salvage.regions.sheet import sheets_of
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64
 
@@ -22,7 +23,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){1,64}")
 _HEX_DIGITS = 14
 _LIMIT = 1 << 63
-_MOST_DIGITS = 18
+_MOST_DIGITS = 19
 _INT, _WORDS, _HEXED, _LIST, _TUPLE, _DICT, _ITSELF, _PLAIN = range(8)
 
 
@@ -38,7 +39,7 @@ def part_text(text: str, numbers: list[int]) -> Hashable:
         return _HEXED, len(text)
     for at in range(1, len(pieces), 2):
         digits = pieces[at]
-        if len(digits) == 1 or (digits[0] != "0" and len(digits) <= _MOST_DIGITS):
+        if len(digits) == 1 or (digits[0] != "0" and len(digits) <= _MOST_DIGITS and int(digits) < _LIMIT):
             numbers.append(int(digits))
             pieces[at] = "%d"
     words = "".join(pieces)
@@ -112,6 +113,8 @@ class FindingCodec:
 
 
 Findings = Compact[Finding]
+_AT_ONCE = 1 << 17
+"""Findings that are put in order by their columns all at once, about 100 bytes each."""
 
 
 def findings_of(values: Iterable[Finding] = ()) -> Findings:
@@ -122,7 +125,9 @@ def findings_of(values: Iterable[Finding] = ()) -> Findings:
 def in_order(findings: Sequence[Finding]) -> Sequence[Finding]:
     """The findings of one file by place and code, packed where there are many."""
     if not isinstance(findings, Compact) or len(findings) < FEW:
-        return tuple(sorted(findings, key=lambda f: (f.start, f.stop, f.code)))
+        return tuple(sorted(findings, key=_by_place))
+    if findings.loose:
+        return findings_of(sorted(findings, key=_by_place)).settled()
     codes = sorted({shape[0] for shape in findings.all_shapes()})
     keys = np.empty(len(findings), np.int16), np.empty(len(findings), np.int64), np.empty(len(findings), np.int64)
     for shape, places, columns in findings.tables():
@@ -130,7 +135,16 @@ def in_order(findings: Sequence[Finding]) -> Sequence[Finding]:
     order = np.lexsort(keys)
     if bool((order[1:] > order[:-1]).all()):
         return findings.settled()
-    return findings_of(findings[at] for at in order).settled()
+    if len(order) > _AT_ONCE:
+        return findings_of(findings[at] for at in order).settled()
+    made = findings_of()
+    for sheet in sheets_of(findings, len(order)):
+        sheet.take(order).add_to(made)
+    return made.settled()
+
+
+def _by_place(finding: Finding) -> tuple[int, int, str]:
+    return finding.start, finding.stop, finding.code
 
 
 def with_code(findings: Sequence[Finding], codes: Collection[str]) -> Iterator[Finding]:
