@@ -10,16 +10,13 @@ batches, about `GRID` bytes a row (larger batches are never folded), and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 import numpy as np
 
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.limits import Limits
+from kafka_salvage.scan.ranged import walk_ranges
 from kafka_salvage.scan.records import Outcome, validate
-from kafka_salvage.scan.walk import walk
 from kafka_salvage.source.source import Source
 
 GRID = 16 << 10
@@ -73,32 +70,19 @@ class Folded:
         rows = np.flatnonzero(which & self.stretches)
         if not len(rows):
             return
-        tables, counts, done = [], [], 0
-        breaks = np.flatnonzero(np.diff(rows) > 1) + 1
-        for group in np.split(rows, breaks):
-            low, high = int(group[0]), int(group[-1]) + 1
-            tables.append(self.table.take(slice(done, low)))
-            counts.append(self.counts[done:low])
-            done = high
-            for table, number in self._batches(low, high):
-                tables.append(table)
-                counts.append(number)
-        tables.append(self.table.take(slice(done, None)))
-        counts.append(self.counts[done:])
-        self.table, self.counts = BatchTable.concat(tables), np.concatenate(counts)
-
-    def _batches(self, low: int, high: int) -> Iterator[tuple[BatchTable, I64]]:
-        """Batches of the rows ``[low, high)``, by what touches."""
-        table = self.table.take(slice(low, high))
-        edges = [0, *(np.flatnonzero(table.position[1:] != table.stop[:-1]) + 1).tolist(), len(table)]
-        for start, stop in pairwise(edges):
-            one = table.take(slice(start, stop))
-            number = self.counts[low + start : low + stop]
-            parts = [block.batches for block in walk(self._source, int(one.position[0]), int(one.stop[-1]))]
-            if sum(len(part) for part in parts) == int(number.sum()):
-                one = BatchTable.concat(parts)
-                number = np.ones(len(one), np.int64)
-            yield one, number
+        table = self.table
+        edges = np.flatnonzero((np.diff(rows) > 1) | (table.position[rows[1:]] != table.stop[rows[:-1]])) + 1
+        first, behind = np.append(0, edges), np.append(edges, len(rows))
+        found, batches = walk_ranges(self._source, table.position[rows[first]], table.stop[rows[behind - 1]])
+        counted = np.append(0, np.cumsum(self.counts[rows]))
+        whole = batches == counted[behind] - counted[first]
+        gone = np.zeros(len(table), np.bool_)
+        gone[rows[np.repeat(whole, behind - first)]] = True
+        found, kept = found.take(np.repeat(whole, batches)), np.flatnonzero(~gone)
+        counts = np.concatenate([self.counts[kept], np.ones(len(found), np.int64)])
+        order = np.argsort(np.concatenate([table.position[kept], found.position]), kind="stable")
+        self.table = BatchTable.concat([table.take(kept), found]).take(order)
+        self.counts = counts[order]
 
     def beside_odd(self, first: I64, last: I64) -> Bool:
         """Stretches that lie beside something odd.
