@@ -18,11 +18,13 @@ pytestmark = pytest.mark.broker
 
 Changes = dict[str, tuple[int | None, bool]]
 CLEAN_MARKER = ".kafka_cleanshutdown"
+FORGOTTEN_SOON = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "100"}
+"""Settings: a broker that was killed may register again only after its session, which would be six seconds of waiting each time."""
 
 
 @pytest.fixture(scope="module")
 def cluster(kafka: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("start")) as made:
+    with Cluster(tmp_path_factory.mktemp("start"), extra=FORGOTTEN_SOON) as made:
         made.start()
         made.create("case", len(CASES))
         made.first.stop()
@@ -31,7 +33,7 @@ def cluster(kafka: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture(scope="module")
 def lonely(kafka: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster(tmp_path_factory.mktemp("alone")) as made:
+    with Cluster(tmp_path_factory.mktemp("alone"), extra=FORGOTTEN_SOON) as made:
         made.start()
         made.create("alone")
         made.first.stop()
