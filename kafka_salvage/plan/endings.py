@@ -78,10 +78,12 @@ class Endings:
 
     def decide(self, rows: Rows, codes: I8) -> I8:
         """The codes with what these witnesses decide."""
+        places = self.aborted()
+        if not len(codes) and not places:
+            return codes
         made = codes.copy()
         undecided = np.isin(codes, (_OPEN, _UNKNOWN))
         across = (codes == _COMMITTED) & (self.snapshots is not None)
-        places = self.aborted()
         if not undecided.any() and not across.any() and not places:
             return made
         entries = _by_producer(places)

@@ -67,6 +67,9 @@ def pieces_in(survey: ReplicaSurvey, segments: Iterable[SegmentSurvey], compacte
 
 def _add_pieces(pieces: Compact[Piece], survey: ReplicaSurvey, segment: SegmentSurvey, compacted: bool) -> None:
     runs = segment.runs
+    if len(runs) == 1:
+        pieces.append(_of_run(survey, segment))
+        return
     starts, stops, first, following = runs.start, runs.stop, runs.first_offset, runs.next_offset
     repaired = runs.repaired
     touch = starts[1:] == stops[:-1]
@@ -85,6 +88,15 @@ def _add_pieces(pieces: Compact[Piece], survey: ReplicaSurvey, segment: SegmentS
         repaired[heads].astype(np.int8),
         [starts[heads], stops[tails - 1], low, high, *sums, heads, tails],
     )
+
+
+def _of_run(survey: ReplicaSurvey, segment: SegmentSurvey) -> Piece:
+    """The only run of a segment."""
+    row = segment.runs.row(0)
+    counts = row["batches"], max(row["records"], 0), row["control"], row["absent"]
+    verdict = Verdict.REPAIRED if row["repaired"] else Verdict.INTACT
+    where = row["start"], row["stop"], row["first_offset"], row["next_offset"]
+    return Piece(survey, segment, *where, *counts, verdict, (0, 1))
 
 
 def _doubted(segment: SegmentSurvey, low: I64, high: I64) -> Bool:
@@ -248,32 +260,39 @@ def epochs_of(pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...]:
     for segment, group in columns.by_segment():
         runs = segment.runs
         epochs = runs.leader_epoch
-        if not len(epochs) or int(epochs.max()) <= highest:
+        most = int(epochs.max()) if len(epochs) else -1
+        if most <= highest:
             continue
         firsts, nexts = runs.first_offset, runs.next_offset
         lows, highs, starts, stops = (c[group] for c in (columns.low, columns.high, columns.first, columns.next))
-        peaks = _peaks(epochs, lows, highs)
-        at = 0
-        while len(higher := np.flatnonzero(peaks[at:] > highest)):
-            at += int(higher[0])
+        whole = len(lows) > 1 and bool(((starts == firsts[lows]) & (stops == nexts[highs - 1])).all())
+        for at in _peaks(epochs, lows, highs, whole):
+            if most <= highest:
+                break
             low, high, start = int(lows[at]), int(highs[at]), int(starts[at])
             low += int(np.searchsorted(nexts[low:high], start, side="right"))
             high = low + int(np.searchsorted(firsts[low:high], int(stops[at])))
             for epoch, first in _rises(epochs[low:high].astype(np.int64), firsts[low:high], highest):
                 found.append((epoch, max(first, start)))
                 highest = epoch
-            at += 1
     return tuple(found)
 
 
-def _peaks(epochs: I32, low: I64, high: I64) -> I32:
-    """The highest of the epochs in each of some ranges of rows; none is empty."""
-    padded = np.concatenate((epochs, epochs[-1:]))  # the last range may end behind the last row
-    return np.asarray(np.maximum.reduceat(padded, np.stack((low, high), axis=1).ravel())[::2])
+def _peaks(epochs: I32, low: I64, high: I64, whole: bool) -> Iterator[int]:
+    """The first of some ranges of rows, and those others in which an epoch may rise; all where some are cut."""
+    yield 0  # mostly the only one that matters
+    if not whole:
+        yield from range(1, len(low))
+        return
+    padded = np.append(epochs, epochs[-1:])  # the last range may end behind the last row
+    peaks = np.maximum.reduceat(padded, np.stack((low, high), axis=1).ravel())[::2]
+    yield from (np.flatnonzero(peaks[1:] > np.maximum.accumulate(peaks)[:-1]) + 1).tolist()
 
 
 def _rises(epochs: I64, firsts: I64, highest: int) -> Iterator[tuple[int, int]]:
-    if not len(epochs) or int(epochs.max()) <= highest:
+    if len(epochs) == 1 and int(epochs[0]) > highest:
+        yield int(epochs[0]), int(firsts[0])
+    if len(epochs) < 2 or int(epochs.max()) <= highest:
         return
     peaks = np.maximum.accumulate(np.concatenate(([highest], epochs)))
     for at in np.flatnonzero(np.diff(peaks) > 0).tolist():

@@ -55,6 +55,8 @@ class Labels:
     _by_producer: dict[int, I64] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not len(self.producer_id):
+            return
         order = np.argsort(self.producer_id, kind="stable")
         edges = np.flatnonzero(np.diff(self.producer_id[order])) + 1
         for rows in np.split(order, edges):
@@ -139,6 +141,10 @@ class Rows:
         return np.flatnonzero(self.producer == producer)
 
 
+_NO_ROWS = Rows(NO_GAPS.astype(np.int8), NO_GAPS, NO_GAPS.astype(np.int16), *(NO_GAPS,) * 5)
+_NO_CODES: I8 = _NO_ROWS.kind
+
+
 class Witness(Protocol):
     """Knows more of transactions than the markers of one line tell."""
 
@@ -163,11 +169,16 @@ def make_labels(
         witness: decides what the markers leave open.
         gaps: offsets where more holes begin, that the ledger does not name.
     """
-    holes = np.sort(np.concatenate([starts_having(ledger, HOLES), gaps]))
-    rows = _gather(pieces, holes, edges)
-    codes = _judge(rows, len(holes))
+    if any(len(segment.transactions) for segment in segments_in(pieces)):
+        holes = np.sort(np.concatenate([starts_having(ledger, HOLES), gaps]))
+        rows = _gather(pieces, holes, edges)
+        codes = _judge(rows, len(holes))
+    else:
+        rows, codes = _NO_ROWS, _NO_CODES
     if witness is not None:
         codes = witness.decide(rows, codes)
+    if not len(codes):
+        return Labels(rows.producer, rows.first, rows.last, codes, rows.records, rows.epoch, rows.is_data)
     data = np.flatnonzero(rows.is_data)
     ends = np.where(rows.ended[data] < 0, TXN_DATA, rows.kind[rows.ended[data]]) if len(data) else rows.kind[:0]
     wanted = np.select(
@@ -237,8 +248,7 @@ def _ends(kind: I8, producer: I64) -> I64:
 def _gather(pieces: Sequence[Piece], holes: I64, edges: Edges) -> Rows:
     """Rows of the segments' tables that lie in a piece, cut to it, in offset order."""
     of_segment: dict[int, list[Piece]] = {}
-    some = any(len(segment.transactions) for segment in segments_in(pieces))
-    for piece in pieces if some else ():
+    for piece in pieces:
         if len(piece.segment.transactions):
             of_segment.setdefault(id(piece.segment), []).append(piece)
     parts = [TransactionTable.from_rows([])]

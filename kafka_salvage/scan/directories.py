@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from kafka_salvage.scan import sidecars
@@ -166,7 +168,8 @@ def _replica(
 def _is_partial(layout: Layout, path: str) -> bool:
     """Whether single files of a directory were given, and other segments lie beside them."""
     wanted = "" if path == "." else path
-    if any(entry.path == wanted for entry in layout.entries):
+    at = bisect_left(layout.entries, wanted, key=attrgetter("path"))
+    if at < len(layout.entries) and layout.entries[at].path == wanted:
         return False
     given = {entry.name for entry in layout.files[path]}
     place = layout.root if path == "." else layout.root / path
