@@ -84,15 +84,13 @@ def arrange(layout: Layout, source: str) -> Contents:
         for path in layout.log_dirs
     }
     live = {(each.topic, each.partition, layout.log_dir_of(path)) for path, each in _lively(layout)}
-    entered = {entry.path for entry in layout.entries}
     replicas = []
     for path in sorted([*layout.partitions, *layout.loose]):
         inside = layout.log_dir_of(path)
         name = layout.partitions.get(path)
         log_dir = log_dirs[inside] if inside is not None else None
         lines = _lines(log_dir, name, (name.topic, name.partition, inside) in live) if log_dir and name else {}
-        partial = ("" if path == "." else path) not in entered and _is_partial(layout, path)
-        replicas.append(_replica(layout, source, path, by_directory[path], log_dir, lines, partial=partial))
+        replicas.append(_replica(layout, source, path, by_directory[path], log_dir, lines))
     return Contents(tuple(log_dirs.values()), tuple(replicas), files)
 
 
@@ -135,8 +133,6 @@ def _replica(
     files: Sequence[EvidenceFile],
     log_dir: LogDir | None,
     lines: Mapping[str, int],
-    *,
-    partial: bool,
 ) -> Replica:
     used = [file for file in files if file.use in (Use.READ, Use.CONTEXT)]
     name = layout.partitions.get(path)
@@ -163,22 +159,18 @@ def _replica(
         cleaner_offset=lines.get("cleaner-offset-checkpoint"),
         files=tuple(files),
         facts=(*topic_id.facts, *epochs.facts),
-        partial=partial,
+        partial=_is_partial(layout, path),
         name_cut=cut and len(os.fsencode(base_name)) == NAME_MAX,
         unnamed=name is None,
     )
 
 
 def _is_partial(layout: Layout, path: str) -> bool:
-<<<<<<< /work/main/kafka_salvage/scan/directories.py
     """Whether single files of a directory were given, and other segments lie beside them."""
     wanted = "" if path == "." else path
     at = bisect_left(layout.entries, wanted, key=attrgetter("path"))
     if at < len(layout.entries) and layout.entries[at].path == wanted:
         return False
-=======
-    """Whether, of a directory of which single files were given, other segments lie beside them."""
->>>>>>> kafka_salvage/scan/directories.py
     given = {entry.name for entry in layout.files[path]}
     place = layout.root if path == "." else layout.root / path
     return any(parse_file_name(each).kind is FileKind.SEGMENT and each not in given for each in file_names(place))
