@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -122,9 +123,17 @@ class Expanse:
         self._codec = RegionCodec(Told())
         self._regions: Compact[Region] = Compact(self._codec, (), _START)
         self._heads = heads_of(judged)
-        self._early = sorted(enumerate(early), key=lambda one: one[1].start)
-        self._starts = np.array([finding.start for _, finding in self._early], np.int64)
-        every = Sheet.of([*early, *late], CODEC)
+        told, done = list[Sheet[Finding]](), 0
+        for before, sheet in judged.sheets:
+            told += [Sheet.of(early[done:before], CODEC), sheet]
+            done = before
+        told.append(Sheet.of(early[done:], CODEC))
+        self._early = Sheet.together(told)
+        self._early_order = np.argsort(self._early.columns[0], kind="stable")
+        self._starts = self._early.columns[0][self._early_order]
+        loud = np.array([shape[0] == "uncorroborated" for shape in self._early.shapes], np.bool_)
+        self._loud = loud[self._early.which][self._early_order]
+        every = Sheet.together([*told, Sheet.of(late, CODEC)])
         self._order = in_place(every)
         self._single = every.take(self._order)
         self._single_rows = np.empty(len(every), np.int64)
@@ -134,21 +143,20 @@ class Expanse:
         """The map; the findings are in `log` then, in their order.
 
         Args:
-            gaps: what the walk went over, at least one.
+            gaps: what the walk went over.
             others: regions of all other bytes that no row covers.
         """
-        at = 0
-        for first in range(0, len(gaps), AT_ONCE):
-            here = gaps.take(slice(first, first + AT_ONCE))
-            low = int(here.start[0]) if first else -1
-            high = int(gaps.start[first + AT_ONCE]) if first + AT_ONCE < len(gaps) else _END
-            spots, apart = self._say(here, high)
+        starts = np.sort(np.concatenate([gaps.start, self._judged.table.position[self._heads]]))
+        cuts, at, begin = [-1, *starts[AT_ONCE::AT_ONCE].tolist(), _END], 0, 0
+        for low, high in pairwise(cuts):
+            end = int(np.searchsorted(gaps.start, high))
+            spots, apart = self._say(gaps.take(slice(begin, end)), high)
             rows, told = self._rows(low, high)
             stop = at
             while stop < len(others) and others[stop].start < high:
                 stop += 1
             self._add(spots, rows, [*apart, *told, *others[at:stop]])
-            at = stop
+            at, begin = stop, end
         return RegionMap.packed(self._size, self._regions)
 
     def _say(self, gaps: Gaps, limit: int) -> tuple[_Spots, list[Region]]:
@@ -205,23 +213,35 @@ class Expanse:
     def _told_rows(self, spots: _Spots) -> tuple[_Spots, list[Region]]:
         """The same with the findings that begin in them."""
         low, high = np.searchsorted(self._starts, spots.start), np.searchsorted(self._starts, spots.stop)
+        # 1. Mostly there is one.
+        one = np.flatnonzero(high == low + 1)
+        one = one[(spots.verdict[one] != INTACT) | self._loud[low[one]]]
+        spots.first[one] = self._single_rows[self._early_order[low[one]]]
+        spots.behind[one] = spots.first[one] + 1
+        # 2. Several, side by side or not.
         apart: dict[int, Region] = {}
-        for at in np.flatnonzero(high > low).tolist():
-            here = self._early[low[at] : high[at]]
+        for at in np.flatnonzero(high > low + 1).tolist():
+            here = self._early_order[low[at] : high[at]]
             if spots.verdict[at] == INTACT:
-                here = [one for one in here if one[1].code == "uncorroborated"]
-            if not here:
+                here = here[self._loud[low[at] : high[at]]]
+            if not len(here):
                 continue
-            rows = [int(self._single_rows[place]) for place, _ in here]
-            if rows == list(range(rows[0], rows[0] + len(rows))):
+            rows = self._single_rows[here]
+            if bool((rows[1:] == rows[:-1] + 1).all()):
                 spots.first[at], spots.behind[at] = rows[0], rows[-1] + 1
                 continue
             offsets = OffsetRange(int(spots.low[at]), int(spots.high[at])) if spots.named[at] else None
             counts = int(spots.batches[at]), int(spots.records[at])
-            verdict, found = _VERDICTS[int(spots.verdict[at])], tuple(finding for _, finding in here)
+            verdict, found = _VERDICTS[int(spots.verdict[at])], tuple(self._made(row) for row in here.tolist())
             start, stop = int(spots.start[at]), int(spots.stop[at])
             apart[at] = Region(start, stop, verdict, *counts, offsets, findings=found)
         return spots.without(list(apart)), list(apart.values())
+
+    def _made(self, row: int) -> Finding:
+        """One of the findings that regions of batches are told."""
+        early, kind = self._early, int(self._early.which[row])
+        numbers = tuple(int(column[row]) for column in early.columns[: early.widths[kind]])
+        return CODEC.make(early.shapes[kind], numbers)
 
     def _add(self, gaps: _Spots, rows: _Spots, others: Sequence[Region]) -> None:
         """Adds regions to the map, by where they begin."""

@@ -14,9 +14,10 @@ from kafka_salvage.regions.check_epochs import EpochsAround, outlying_epochs
 from kafka_salvage.regions.check_offsets import END
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, INTACT, REPAIRED, SUSPECT, Judged
+from kafka_salvage.regions.moved import CODE, Moved
+from kafka_salvage.regions.repeated import ENOUGH
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.slots import Standing, slots
-from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, U32, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
@@ -199,22 +200,18 @@ class Mender:
         verdict = judged.verdict[rows]
         judged.verdict[rows] = np.where(verdict == INTACT, REPAIRED, verdict)
         start = table.position[rows]
-        columns = old, new, start, start + table.size[rows], first, last + 1
         before, after = (column.astype(">i8").tobytes() for column in (old, new))
-        for at, (row, *numbers) in enumerate(zip(rows.tolist(), *(each.tolist() for each in columns), strict=True)):
-            self._say(row, before[8 * at : 8 * at + 8], after[8 * at : 8 * at + 8], numbers, _NEIGHBOURS)
-
-    def _say(self, row: int, before: bytes, after: bytes, numbers: list[int], witness: str) -> None:
-        """The patch and the finding of a row whose offset field was exchanged."""
-        old, new, start, stop, first, end = numbers
-        self._first_bytes[row] = before
-        self._judged.patches.append(Patch(start, before, after))
-        message = f"offset {old} does not fit; {new} is proved by {witness}"
-        detail = {"before": before.hex(), "after": after.hex(), "position": start}
-        place, where = self._place, OffsetRange(first, end)
-        self._judged.findings.append(
-            Finding("offset-repaired", place.source, place.path, start, stop, where, message, detail)
-        )
+        for at, row, place in zip(range(0, 8 * len(rows), 8), rows.tolist(), start.tolist(), strict=True):
+            patch = Patch(place, before[at : at + 8], after[at : at + 8])
+            self._first_bytes[row] = patch.before
+            judged.patches.append(patch)
+        moved = Moved(old, new, start, start + table.size[rows], first, last + 1)
+        if len(rows) < ENOUGH:
+            judged.findings.extend(
+                moved.finding(self._place, at, before[8 * at :][:8], _NEIGHBOURS) for at in range(len(rows))
+            )
+        else:
+            judged.say(moved.sheet(self._place, _NEIGHBOURS))
 
     def _span(self, row: int) -> int:
         """Offsets that a row stands for; its own offsets may be so absurd that they wrap."""
@@ -228,11 +225,14 @@ class Mender:
         before, after = self._first_bytes.get(row, struct.pack(">q", old)), struct.pack(">q", offset)
         if row in self._first_bytes:  # moved a second time: one patch tells both
             judged.patches = [patch for patch in judged.patches if patch.position != start]
-            judged.findings = [f for f in judged.findings if (f.code, f.start) != ("offset-repaired", start)]
+            judged.forget(CODE, start)
         table.offset[row] = offset
         judged.mark_repaired(row)
-        numbers = [old, offset, start, self._stop(row), int(table.base_offset[row]), int(table.last_offset[row]) + 1]
-        self._say(row, before, after, numbers, witness)
+        self._first_bytes[row] = before
+        judged.patches.append(Patch(start, before, after))
+        numbers = old, offset, start, self._stop(row), int(table.base_offset[row]), int(table.last_offset[row]) + 1
+        moved = Moved(*(np.array([number], np.int64) for number in numbers))
+        judged.findings.append(moved.finding(self._place, 0, before, witness))
 
     def _suspect(self, group: list[int], on: I64) -> None:
         """Rows that follow each other and fit nowhere for certain."""

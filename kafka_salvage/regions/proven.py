@@ -13,7 +13,9 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.check_header import stop_code, stop_sentence
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.heads import OVERHEAD
+from kafka_salvage.regions.repeated import bits, hexed, no_digit, repeated
 from kafka_salvage.regions.runs import Patch
+from kafka_salvage.regions.sheet import Sheet
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.walk import Stop, StopReason
@@ -132,6 +134,11 @@ class Proven:
         return np.asarray(self.zero_length & (self.table[:, Column.OFFSET] & 0xFF == 0))
 
     def findings(self, place: Place, first: I64, behind: I64, file_size: int) -> Iterator[Finding]:
+        """What is said of each, one by one; the arguments are those of `sheet`."""
+        for row, *where in zip(self.table.tolist(), first.tolist(), behind.tolist(), strict=True):
+            yield _finding(place, row, OffsetRange(*where), file_size)
+
+    def sheet(self, place: Place, first: I64, behind: I64, file_size: int) -> Sheet[Finding]:
         """What is said of each.
 
         Args:
@@ -140,8 +147,49 @@ class Proven:
             behind: the offset behind its last one.
             file_size: bytes of the file.
         """
-        for row, *where in zip(self.table.tolist(), first.tolist(), behind.tolist(), strict=True):
-            yield _finding(place, row, OffsetRange(*where), file_size)
+        start, size, claim, magic, put = (
+            self.table[:, at] for at in (Column.START, Column.SIZE, Column.CLAIM, Column.MAGIC, Column.PUT)
+        )
+        words = no_digit(claim - OVERHEAD, 8), no_digit(size - OVERHEAD, 8), no_digit(magic, 2)
+        signs = claim < 0, claim < OVERHEAD, magic < 0
+        kind = bits(self.relength, self.remagic, *words, *signs) | self.table[:, Column.REASON] << 8
+
+        def make(row: int) -> Finding:
+            return _finding(place, self.table[row].tolist(), OffsetRange(int(first[row]), int(behind[row])), file_size)
+
+        def numbers(each: int, rows: I64) -> list[I64]:
+            begin, all_of, told, kinds, right = (column[rows] for column in (start, size, claim, magic, put))
+            sentence = _numbers(_REASONS[each >> 8], bool(each & 1), bool(each & 2), self.table[rows], file_size)
+            changed: list[tuple[int, int, I64, I64]] = []
+            if each & 1:
+                changed.append((LENGTH_AT, 8, told - OVERHEAD, all_of - OVERHEAD))
+            if each & 2:
+                changed.append((MAGIC_AT, 2, kinds, right))
+            evidence = [begin + at for at, _, _, _ in changed]
+            evidence += [part for _, digits, before, _ in changed for part in hexed(before, digits)]
+            evidence += [part for _, digits, _, after in changed for part in hexed(after, digits)]
+            return [begin, begin + all_of, first[rows], behind[rows], *sentence, *evidence]
+
+        return repeated(kind, make, numbers)
+
+
+def _numbers(reason: StopReason, relength: bool, remagic: bool, table: I64, file_size: int) -> list[I64]:
+    """Numbers of the sentences of one kind."""
+    claim, magic = table[:, Column.CLAIM], table[:, Column.MAGIC]
+    mismatch = reason is StopReason.CRC_MISMATCH
+    if mismatch and remagic:
+        return [magic & 0xFF, table[:, Column.PUT]]
+    if mismatch and relength:
+        return [np.abs(claim), table[:, Column.SIZE]]
+    if mismatch:
+        return [table[:, Column.STORED], table[:, Column.COMPUTED]]
+    if reason is StopReason.LENGTH_PAST_END:
+        return [np.abs(claim), file_size - table[:, Column.START]]
+    if reason is StopReason.LENGTH_TOO_SMALL:
+        return [np.abs(claim - OVERHEAD), np.full(len(table), 14)]
+    if reason is StopReason.BAD_MAGIC:
+        return [np.abs(magic)]
+    return [file_size - table[:, Column.START]]
 
 
 def _finding(place: Place, row: list[int], where: OffsetRange, file_size: int) -> Finding:

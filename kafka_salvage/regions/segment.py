@@ -30,11 +30,12 @@ from kafka_salvage.regions.judged import INTACT, REPAIRED, Judged
 from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Mender
 from kafka_salvage.regions.proven import Proven
+from kafka_salvage.regions.repeated import ENOUGH, repeated
 from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
 from kafka_salvage.regions.shapes import in_order
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
 from kafka_salvage.regions.terrain import Terrain
-from kafka_salvage.regions.verdict import Verdict
+from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.replica import SegmentFile
 from kafka_salvage.scan.walk import StopReason
@@ -222,10 +223,7 @@ class _Judge:
         backwards = self._offsets()
         self._hosts()
         self._name()
-        judged.findings.extend(
-            self._place.finding("uncorroborated", start, stop, "nothing but its offsets and epochs proves its place")
-            for start, stop in haul.uncorroborated
-        )
+        self._uncorroborated()
         late = check_indexes(self._segment, index, judged, ground.size)
         if regions is None:
             regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build(late)
@@ -346,7 +344,24 @@ class _Judge:
         verdict = judged.verdict[changed]
         judged.verdict[changed] = np.where(verdict < REPAIRED, REPAIRED, verdict)
         where = table.base_offset[rows], table.last_offset[rows] + 1
-        judged.findings.extend(proven.findings(self._place, *where, self._ground.size))
+        if len(proven) < ENOUGH:
+            judged.findings.extend(proven.findings(self._place, *where, self._ground.size))
+        else:
+            judged.say(proven.sheet(self._place, *where, self._ground.size))
+
+    def _uncorroborated(self) -> None:
+        """Findings of batches that fit between two damaged stretches."""
+
+        def make(at: int) -> Finding:
+            why = "nothing but its offsets and epochs proves its place"
+            return self._place.finding("uncorroborated", *self._haul.uncorroborated[at], why)
+
+        count = len(self._haul.uncorroborated)
+        if count < ENOUGH:
+            self._judged.findings.extend(make(at) for at in range(count))
+            return
+        edges = np.array(self._haul.uncorroborated, np.int64)
+        self._judged.say(repeated(np.zeros(count, np.int64), make, lambda _, rows: list(edges[rows].T)))
 
     def _name(self) -> None:
         """Whether the file's name fits what is in it."""

@@ -87,7 +87,7 @@ class Terrain:
         """
         judged, columns = self._judged, self._gap_columns()
         over = (columns[-1] >= 0) & (columns[3] < int(judged.placed.sum()))
-        if int(over.sum()) >= self.many:
+        if judged.sheets or int(over.sum()) >= self.many:
             return self._expanse(columns, over, late)
         early = sorted(judged.findings, key=_START)
         starts = [finding.start for finding in early]
