@@ -183,9 +183,9 @@ class Belief:
 
     def _near_index(self, chain: Chain) -> BatchTable:
         """The members that an index entry names by position, resolved."""
-        table = chain.batches
-        which = np.isin(table.position, self._ground.index_positions)
-        return self.resolved(table.take(np.flatnonzero(which)))
+        table, named = chain.batches, self._ground.index_positions
+        at = np.minimum(np.searchsorted(named, table.position), len(named) - 1)
+        return self.resolved(table.take(np.flatnonzero(named[at] == table.position)))
 
     def _torn_prefix(self, chain: Chain, left: Side) -> int:
         """How many batches are the payload of a torn one: a few at the end of the data, with offsets that it claims itself.
