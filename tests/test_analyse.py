@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import kafka_salvage
+from kafka_salvage.vector.store import cache_directory
 from tests.export.test_fixtures import CLEAN, truth
 from tests.support.demo import assemble
 
@@ -34,6 +35,10 @@ def ran(place: Path, word: str, **more: str) -> str:
     assert chosen
     text = "\n".join(chosen).replace("/rescue/broker-1", str(BROKER))
     environment = {"PYTHONPATH": str(PAGE.parents[1]), "PATH": "", "HOME": str(place), "POLARS_FMT_MAX_ROWS": "50"}
+    cache = cache_directory()
+    environment |= {
+        "KAFKA_SALVAGE_CACHE": str(cache.parent) if cache else ""
+    }  # with a home of its own, each compiles anew
     environment |= more
     done = subprocess.run([sys.executable, "-c", text], cwd=place, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
