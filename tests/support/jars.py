@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -38,6 +39,7 @@ class UnavailableError(RuntimeError):
     """No broker can run here; says why."""
 
 
+@functools.cache
 def java() -> str:
     """The `java` program, version 17 or newer.
 

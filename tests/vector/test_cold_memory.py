@@ -42,15 +42,23 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Empty at first: a check compiles what it needs, the salvage after it what it needs besides, while it checks deep."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize("words", [["check", "--deep"], ["salvage", "--format", "segments", "--format", "jsonl"]])
-def test_a_first_run_over_a_large_batch_keeps_the_promise(evidence: Path, tmp_path: Path, words: list[str]) -> None:
+def test_a_first_run_over_a_large_batch_keeps_the_promise(
+    evidence: Path, cache: Path, tmp_path: Path, words: list[str]
+) -> None:
     """What libraries the processes share is counted for each of them: the truth is less."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "KAFKA_SALVAGE_"))}
     out = ["--out", os.fspath(tmp_path / "out")] if words[0] == "salvage" else []
     process = subprocess.Popen(
         [sys.executable, "-m", "kafka_salvage", *words, os.fspath(evidence), *out, "-q"],
         cwd=ROOT,
-        env=kept | {"KAFKA_SALVAGE_CACHE": os.fspath(tmp_path / "cache")},
+        env=kept | {"KAFKA_SALVAGE_CACHE": os.fspath(cache)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
