@@ -22,6 +22,7 @@ from numba.core import cgutils, compiler, lowering, typed_passes, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.registry import cpu_target
+from numba.core.targetconfig import ConfigStack
 from numba.core.typing import npydecl
 from numba.extending import lower_builtin, models, register_model, type_callable
 
@@ -253,8 +254,29 @@ def _scalars_first() -> None:
     rules.generic = generic
 
 
+def _asked_once() -> None:
+    """Lets Numba keep what a builtin gives for arguments, and for a caller inlined by force or not, rather than look again."""
+    builtin: Any = types.BaseFunction
+    asked, known = builtin.get_call_type, {}
+
+    def get_call_type(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        told = ConfigStack.top_or_none()
+        if kws or told is None or not hasattr(self, "_impl_keys"):
+            return asked(self, context, args, kws)
+        question = self, context, args, told.forceinline, told.release_gil, told.no_cpython_wrapper
+        if question not in known:
+            found = asked(self, context, args, kws)
+            known[question] = found, self._impl_keys[found.args]
+        found, self._impl_keys[found.args] = known[question]
+        return found
+
+    builtin.get_call_type = get_call_type
+
+
 if hasattr(npydecl, "NumpyRulesArrayOperator"):
     _scalars_first()
+if hasattr(types, "BaseFunction"):
+    _asked_once()
 _NEEDED = (
     "_raise_if_finalized",
     "_ensure_finalized",
