@@ -14,14 +14,13 @@ from kafka_salvage.regions.check_epochs import EpochsAround, outlying_epochs
 from kafka_salvage.regions.check_offsets import END
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import DUPLICATE, INTACT, REPAIRED, SUSPECT, Judged
-from kafka_salvage.regions.moved import CODE, Moved
+from kafka_salvage.regions.moved import CODE, EPOCH_AT, Aged, Moved
 from kafka_salvage.regions.repeated import ENOUGH
 from kafka_salvage.regions.runs import Patch
 from kafka_salvage.regions.slots import Standing, slots
 from kafka_salvage.scan.batches import I64, U32, BatchTable, Bool
 from kafka_salvage.source.source import Source
 
-_EPOCH_AT = 12
 _COMPARE = 1 << 20
 _NEIGHBOURS = "its neighbours, which leave exactly one place"
 
@@ -298,34 +297,30 @@ class Mender:
             return
         judged.table = table.replace(leader_epoch=table.leader_epoch.copy())
         good = np.delete(np.arange(len(rows)), wrong)
-        for at in wrong.tolist():
-            place = int(np.searchsorted(good, at))
+        places = np.searchsorted(good, wrong)
+        put = np.empty(len(wrong), np.int64)
+        for number, (at, place) in enumerate(zip(wrong.tolist(), places.tolist(), strict=True)):
             low = int(epochs[good[place - 1]]) if place else known.low
             high = int(epochs[good[place]]) if place < len(good) else known.high
-            epoch = known.between(low, high, int(first[at]))
-            if epoch != int(epochs[at]):
-                self._set_epoch(int(rows[at]), epoch)
+            put[number] = known.between(low, high, int(first[at]))
+        other = np.flatnonzero(put != epochs[wrong])
+        self._set_epochs(rows[wrong[other]], put[other])
 
-    def _set_epoch(self, row: int, epoch: int) -> None:
+    def _set_epochs(self, rows: I64, epochs: I64) -> None:
         judged, table = self._judged, self._judged.table
-        old = int(table.leader_epoch[row])
-        start = int(table.position[row])
-        before, after = struct.pack(">i", old), struct.pack(">i", epoch)
-        table.leader_epoch[row] = epoch
-        judged.patches.append(Patch(start + _EPOCH_AT, before, after))
-        judged.mark_repaired(row)
-        judged.findings.append(
-            self._place.finding(
-                "epoch-repaired",
-                start,
-                self._stop(row),
-                f"leader epoch {old} does not fit between its neighbours'; {epoch} was put there",
-                OffsetRange(int(table.base_offset[row]), int(table.last_offset[row]) + 1),
-                before=before.hex(),
-                after=after.hex(),
-                position=start + _EPOCH_AT,
-            )
-        )
+        old, start = table.leader_epoch[rows].astype(np.int64), table.position[rows]
+        table.leader_epoch[rows] = epochs
+        before, after = (column.astype(">i4").tobytes() for column in (old, epochs))
+        for at, place in zip(range(0, 4 * len(rows), 4), start.tolist(), strict=True):
+            judged.patches.append(Patch(place + EPOCH_AT, before[at : at + 4], after[at : at + 4]))
+        verdict = judged.verdict[rows]
+        judged.verdict[rows] = np.where(verdict == INTACT, REPAIRED, verdict)
+        stop, behind = start + table.size[rows], table.last_offset[rows] + 1
+        aged = Aged(old, epochs, start, stop, table.base_offset[rows], behind)
+        if len(rows) < ENOUGH:
+            judged.findings.extend(aged.finding(self._place, at) for at in range(len(rows)))
+        else:
+            judged.say(aged.sheet(self._place))
 
 
 class Copies:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kafka_salvage.regions.compact import FEW
 from kafka_salvage.regions.shapes import FindingCodec
 from kafka_salvage.regions.sheet import Sheet
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, Bool
 
 CODEC = FindingCodec()
-ENOUGH = FEW
+ENOUGH = 64
 """Findings from which on a sheet is worth its while."""
 _LOWEST = int(np.iinfo(np.int64).min)
 """A number that is a part of the sentence: without its sign it is none of 64 bits."""

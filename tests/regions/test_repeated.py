@@ -13,7 +13,7 @@ from kafka_salvage.regions import compact, expanse, mend
 from kafka_salvage.regions import segment as judge
 from kafka_salvage.regions.context import Place, SegmentContext
 from kafka_salvage.regions.judged import Judged
-from kafka_salvage.regions.moved import CODE, Moved
+from kafka_salvage.regions.moved import CODE, Aged, Moved
 from kafka_salvage.regions.plainly import Plain
 from kafka_salvage.regions.proven import Column, Proven
 from kafka_salvage.regions.shapes import findings_of
@@ -111,6 +111,15 @@ def test_repairs_of_offsets() -> None:
     ]
     assert _listed(moved.sheet(PLACE, "its neighbours")) == made
     assert {each.code for each in made} == {CODE}
+
+
+def test_repairs_of_epochs() -> None:
+    rng = random.Random(3)
+    odd = [-(1 << 31), (1 << 31) - 1, -1, 0, -0x55555556, 0x0ABCDEF0]
+    old = np.array([*odd, *(rng.randrange(-(1 << 31), 1 << 31) for _ in range(1000))], np.int64)
+    start = np.arange(len(old)) * 100
+    aged = Aged(old, np.roll(old, 5), start, start + 90, start, start + 3)
+    assert _listed(aged.sheet(PLACE)) == [aged.finding(PLACE, row) for row in range(len(old))]
 
 
 def test_what_is_taken_back_is_gone() -> None:
