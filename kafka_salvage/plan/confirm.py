@@ -23,6 +23,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
@@ -43,7 +45,9 @@ _BELIEVED = frozenset({Verdict.INTACT, Verdict.REPAIRED, Verdict.DUPLICATE, Verd
 _HARMED = frozenset({Verdict.DAMAGED, Verdict.SUSPECT, Verdict.FOREIGN})
 _MOST_CLAIMS = 64
 """Damaged headers that are followed from one to the next."""
-_WINDOW = 4 << 20
+_WINDOW, _HEADERS = 4 << 20, 4 << 10
+"""Bytes read at a time, and those for headers that follow on one another."""
+_SEGMENT = attrgetter("segment")
 _MOST_STEPS = 1 << 16
 """Batches that are looked for in one damaged stretch."""
 
@@ -117,7 +121,8 @@ def confirm(strands: Sequence[Strand], edges: Edges, *, compacted: bool = False)
     harmed = [list(_stretches(strand)) for strand in strands]
     if not any(harmed):
         return [strand.survey for strand in strands]
-    maps = [_headers(strand, stretches) for strand, stretches in zip(strands, harmed, strict=True)]
+    asked = spans_of((stretch.expected, stretch.bound) for stretches in harmed for stretch in stretches)
+    maps = [_headers(strand, stretches, asked) for strand, stretches in zip(strands, harmed, strict=True)]
     made = []
     for at, strand in enumerate(strands):
         if not harmed[at]:
@@ -169,11 +174,6 @@ def _behind(segment: SegmentSurvey, position: int, bases: Sequence[int]) -> int:
     return bases[following] if following < len(bases) else UNBOUNDED
 
 
-def _anchored(segment: SegmentSurvey, position: int) -> bool:
-    """Whether a batch must begin there: at the start of the file or right behind a believed batch."""
-    return position == 0 or bool(np.any(segment.runs.stop == position))
-
-
 def _sizes(strands: Sequence[Strand], wanted: Spans, edges: Edges) -> dict[int, tuple[int, int]]:
     """Sizes of believed batches of some copies."""
     found: dict[int, tuple[int, int]] = {}
@@ -185,34 +185,48 @@ def _sizes(strands: Sequence[Strand], wanted: Spans, edges: Edges) -> dict[int, 
     return found
 
 
-def _headers(strand: Strand, stretches: Sequence[_Stretch]) -> _Map:
-    """What the headers of damaged batches of a copy show."""
+def _headers(strand: Strand, stretches: Sequence[_Stretch], asked: Spans) -> _Map:
+    """What the headers of damaged batches of a copy show of offsets that are asked for."""
     made = _Map()
-    for stretch in stretches:
-        segment = strand.survey.segments[stretch.segment]
-        if not _anchored(segment, stretch.start):
-            continue
+    ranges = asked[0].tolist(), asked[1].tolist()
+    for number, group in groupby(stretches, key=_SEGMENT):
+        segment = strand.survey.segments[number]
+        anchors = _anchors(segment)
         try:
-            source = open_patched(segment)
+            opened = open_patched(segment)
         except SourceError:
             continue
-        with closing(source):
-            _follow(source, stretch, made)
+        with closing(opened) as source:
+            for stretch in group:
+                if stretch.start in anchors:
+                    _follow(source, stretch, made, ranges)
     return made
 
 
-def _follow(source: Source, stretch: _Stretch, made: _Map) -> None:
+def _anchors(segment: SegmentSurvey) -> set[int]:
+    """Where a batch must begin: at the start of the file and right behind believed batches."""
+    return {0, *segment.runs.stop.tolist()}
+
+
+def _follow(source: Source, stretch: _Stretch, made: _Map, asked: tuple[list[int], list[int]]) -> None:
     """Headers from the start of a stretch on, each where the length of the one before leads."""
     position, expected = stretch.start, stretch.expected
+    window, start = b"", position
     for _ in range(_MOST_CLAIMS):
-        head = source.read(position, min(position + _HEADER_V2, source.size)).tobytes()
+        if not start <= position <= start + len(window) - _HEADER_V2:
+            start, window = position, source.read(position, min(position + _HEADERS, source.size)).tobytes()
+        head = window[position - start : position - start + _HEADER_V2]
         if len(head) < _HEADER_LEGACY:
             return
-        made.headers.add(_identity(head))
         base, size, following = _claims(head)
+        at = bisect_right(asked[0], base) - 1
+        wanted = at >= 0 and base < asked[1][at]
+        if wanted:
+            made.headers.add(_identity(head))
         if size < _LEAST + 12 or base != expected or following <= base:
             return
-        made.sizes[base] = size, following
+        if wanted:
+            made.sizes[base] = size, following
         position, expected = position + size, following
 
 
@@ -233,16 +247,19 @@ def _confirmed(strand: Strand, stretches: Sequence[_Stretch], known: _Map) -> Re
     """The copy with what the map confirms."""
     found: dict[int, list[BatchTable]] = {}
     headers = _Headers(known.headers)
-    for number in sorted({stretch.segment for stretch in stretches}):
+    for number, group in groupby(stretches, key=_SEGMENT):
         segment = strand.survey.segments[number]
+        anchors = _anchors(segment)
+        suspects = [(region.start, region.stop) for region in segment.regions.of((Verdict.SUSPECT,))]
         try:
             opened = open_patched(segment)
         except SourceError:
             continue
         with closing(opened) as source:
-            for stretch in (each for each in stretches if each.segment == number):
-                tables = {int(table.position[0]): table for table in _by_header(source, segment, stretch, headers)}
-                if _anchored(segment, stretch.start):
+            for stretch in group:
+                here = suspects[bisect_left(suspects, (stretch.start,)) : bisect_left(suspects, (stretch.stop,))]
+                tables = {int(table.position[0]): table for table in _by_header(source, here, stretch, headers)}
+                if stretch.start in anchors:
                     tables.update((int(table.position[0]), table) for table in _by_map(source, stretch, known))
                     if known.dense:
                         tables.update((int(table.position[0]), table) for table in _by_fit(source, stretch, known))
@@ -323,8 +340,10 @@ def _batch_at(source: Source, position: int, stop: int) -> BatchTable | None:
     return None
 
 
-def _by_header(source: Source, segment: SegmentSurvey, stretch: _Stretch, headers: _Headers) -> Iterator[BatchTable]:
-    """Rules 2 and 3: batches whose headers another copy confirms, and those that touch them."""
+def _by_header(
+    source: Source, suspects: Sequence[tuple[int, int]], stretch: _Stretch, headers: _Headers
+) -> Iterator[BatchTable]:
+    """Rules 2 and 3: batches whose headers another copy confirms, and those that touch them; suspect regions apart."""
     wanted = headers.between(stretch.expected, stretch.bound)
     if not wanted:
         return
@@ -333,13 +352,12 @@ def _by_header(source: Source, segment: SegmentSurvey, stretch: _Stretch, header
         if table is not None and _head(source, position) in wanted:
             yield table
             yield from _onwards(source, table, stretch)
-    for region in segment.regions:
-        if region.verdict is Verdict.SUSPECT and stretch.start <= region.start < stretch.stop:
-            table = BatchTable.concat(block.batches for block in walk(source, region.start, region.stop))
-            if len(table) and not bool(table.is_wrapper.any()) and int(table.stop[-1]) == region.stop:
-                held = [_head(source, position) in wanted for position in table.position.tolist()]
-                held = _spread(held, (table.base_offset[1:] == table.last_offset[:-1] + 1).tolist())
-                yield from (table.take(slice(at, at + 1)) for at, true in enumerate(held) if true)
+    for start, stop in suspects:
+        table = BatchTable.concat(block.batches for block in walk(source, start, stop))
+        if len(table) and not bool(table.is_wrapper.any()) and int(table.stop[-1]) == stop:
+            held = [_head(source, position) in wanted for position in table.position.tolist()]
+            held = _spread(held, (table.base_offset[1:] == table.last_offset[:-1] + 1).tolist())
+            yield from (table.take(slice(at, at + 1)) for at, true in enumerate(held) if true)
 
 
 def _head(source: Source, position: int) -> bytes:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from kafka_salvage.plan.edges import Edges, blocks_of
+from kafka_salvage.plan.edges import Edges, Reader
 from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.strands import Spans, Strand
 from kafka_salvage.plan.timeline import UNBOUNDED
 from kafka_salvage.scan.batches import I64, BatchTable
+
+_AT_LEAST = 1 << 10
+"""Batches that are read at a time, where pieces are small."""
 
 
 @dataclass(slots=True)
@@ -33,27 +37,31 @@ class _Cursor:
         self.done = False
 
     def _read(self, wanted: Spans, edges: Edges) -> Iterator[Rows]:
-        for number, piece in enumerate(self.strand.pieces):
-            at = int(np.searchsorted(wanted[1], piece.first, side="right"))
-            if at >= len(wanted[0]) or int(wanted[0][at]) >= piece.next:
-                continue
-            start, stop = _bytes_of(piece, wanted)
-            for table in blocks_of(edges, piece.segment, start, stop):
-                last = int(table.last_offset[-1]) if len(table) else -1
-                ahead = np.searchsorted(wanted[1], table.base_offset, side="right")
-                reach = np.append(wanted[0], UNBOUNDED)[ahead] <= table.last_offset
-                yield Rows(table.take(reach), np.full(int(reach.sum()), number))
-                self.reached = max(self.reached, last)
+        with closing(Reader(edges)) as reader:
+            for number, piece in enumerate(self.strand.pieces):
+                at = int(np.searchsorted(wanted[1], piece.first, side="right"))
+                if at >= len(wanted[0]) or int(wanted[0][at]) >= piece.next:
+                    continue
+                for table in reader.blocks(piece.segment, *_bytes_of(piece, wanted)):
+                    last = int(table.last_offset[-1]) if len(table) else -1
+                    ahead = np.searchsorted(wanted[1], table.base_offset, side="right")
+                    reach = np.append(wanted[0], UNBOUNDED)[ahead] <= table.last_offset
+                    yield Rows(table.take(reach), np.full(int(reach.sum()), number))
+                    self.reached = max(self.reached, last)
 
     def fill(self) -> None:
-        """Reads one more block."""
-        rows = next(self._blocks, None)
-        if rows is None:
-            self.done = True
-            self.reached = UNBOUNDED - 1
-        elif len(rows.table):
-            self.waiting.append(rows)
-            self.reached = max(self.reached, int(rows.table.last_offset[-1]))
+        """Reads a block more, or several small ones."""
+        count = 0
+        while count < _AT_LEAST:
+            rows = next(self._blocks, None)
+            if rows is None:
+                self.done = True
+                self.reached = UNBOUNDED - 1
+                return
+            if len(rows.table):
+                self.waiting.append(rows)
+                self.reached = max(self.reached, int(rows.table.last_offset[-1]))
+                count += len(rows.table)
 
     def merge(self) -> Rows:
         """All that waits, as one."""

@@ -41,12 +41,16 @@ def read_blocks(segment: SegmentSurvey, start: int, stop: int) -> Iterator[Batch
         SourceError: the file can no longer be opened.
     """
     with closing(open_patched(segment)) as source:
-        for block in walk(source, start, stop):
-            table = block.batches
-            if len(table) and bool(table.is_wrapper.any()):
-                yield from (part.batches for part in validate(source, table))
-            elif len(table):
-                yield table
+        yield from _blocks(source, start, stop)
+
+
+def _blocks(source: Source, start: int, stop: int) -> Iterator[BatchTable]:
+    for block in walk(source, start, stop):
+        table = block.batches
+        if len(table) and bool(table.is_wrapper.any()):
+            yield from (part.batches for part in validate(source, table))
+        elif len(table):
+            yield table
 
 
 def read_edges(segment: SegmentSurvey, start: int, stop: int) -> BatchTable:
@@ -64,3 +68,36 @@ def blocks_of(edges: Edges, segment: SegmentSurvey, start: int, stop: int) -> It
         yield from read_blocks(segment, start, stop)
         return
     yield edges(segment, start, stop)
+
+
+class Reader:
+    """Reads stretches one after the other: the file of the last one stays open.
+
+    Args:
+        edges: what reads them.
+    """
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._segment: SegmentSurvey | None = None
+        self._source: Source | None = None
+
+    def blocks(self, segment: SegmentSurvey, start: int, stop: int) -> Iterator[BatchTable]:
+        """As `blocks_of`.
+
+        Raises:
+            SourceError: the file can no longer be opened.
+        """
+        if self._edges is not read_edges:
+            yield self._edges(segment, start, stop)
+            return
+        if self._source is None or segment is not self._segment:
+            self.close()
+            self._source, self._segment = open_patched(segment), segment
+        yield from _blocks(self._source, start, stop)
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._source is not None:
+            self._source.close()
+        self._source = self._segment = None
