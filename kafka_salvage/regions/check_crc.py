@@ -28,8 +28,12 @@ class CrcWitness:
         self._budget = budget
         self.seen = 0
 
-    def condemns(self, head: Head) -> bool:
+    def condemns(self, head: Head, by_table: int = -1) -> bool:
         """Whether the CRC of a header's whole claim really does not hold.
+
+        Args:
+            head: the header.
+            by_table: the sum by tables, where it is known already.
 
         Raises:
             InvariantError: the implementations disagree.
@@ -40,7 +44,7 @@ class CrcWitness:
         magic = 2 if head.is_v2 else max(head.magic, 0)
         start = head.position + CRC_FROM[min(magic, 2)]
         stored = int.from_bytes(head.raw[CRC_AT[min(magic, 2)] :][:4], "big")
-        table = self._by_table(start, head.stop, head.is_v2)
+        table = self._by_table(start, head.stop, head.is_v2) if by_table < 0 else by_table
         by_crcmod = self._thorough or self.seen < FIRST_BY_CRCMOD
         self.seen += 1
         if table == stored or (by_crcmod and head.size <= _PIECE and self._by_crcmod(start, head) != table):

@@ -62,6 +62,27 @@ class Same:
         return isinstance(other, Same) and self.value is other.value
 
 
+class Turned(Same):
+    """The same of a part whose members are told in another order than they lie in.
+
+    Attributes:
+        value: the part.
+        turn: which member comes first, second, and so on.
+    """
+
+    __slots__ = ("turn",)
+
+    def __init__(self, value: Any, turn: tuple[int, ...]) -> None:
+        super().__init__(value)
+        self.turn = turn
+
+    def __hash__(self) -> int:
+        return hash((id(self.value), self.turn))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Turned) and self.value is other.value and self.turn == other.turn
+
+
 class _Opened:
     """Values of the blocks that were looked at last."""
 

@@ -6,21 +6,22 @@ the walk went over between believed neighbours is one damaged region with its fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
-from kafka_salvage.regions.compact import Compact, Same
+from kafka_salvage.regions.compact import Compact, Same, Turned
 from kafka_salvage.regions.context import Place
 from kafka_salvage.regions.judged import CODES, INTACT, SUSPECT, Judged
 from kafka_salvage.regions.map import Region, RegionCodec, RegionMap
 from kafka_salvage.regions.over import Overs, damaged_region
 from kafka_salvage.regions.sentences import CODEC, in_place, of_damaged
-from kafka_salvage.regions.shapes import Findings, Told, findings_of
+from kafka_salvage.regions.shapes import FEW_TURNED, Findings, Told, findings_of
 from kafka_salvage.regions.sheet import Sheet
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I64, Bool
@@ -62,7 +63,9 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Spots:
-    """Regions in columns: bytes, verdict, counts, offsets, and the rows of their findings; -1 where there are none."""
+    """Regions in columns: bytes, verdict, counts, offsets, the rows of their findings, -1 where there are none, and in which of
+    some orders these are told (see `Turned`).
+    """
 
     start: I64
     stop: I64
@@ -74,6 +77,7 @@ class _Spots:
     named: Bool
     first: I64
     behind: I64
+    turn: I64
 
     def without(self, some: Sequence[int]) -> _Spots:
         """The others."""
@@ -83,11 +87,16 @@ class _Spots:
         kept[list(some)] = False
         return _Spots(*(getattr(self, field.name)[kept] for field in fields(self)))
 
-    def sheet(self, log: Findings) -> Sheet[Region]:
+    def sheet(self, log: Findings, turns: Mapping[tuple[int, ...], int]) -> Sheet[Region]:
         """The regions, with shapes as `RegionCodec` makes them."""
-        told = self.first >= 0
-        keys, which = np.unique(4 * self.verdict + 2 * self.named + told, return_inverse=True)
-        shapes = [(_VERDICTS[key >> 2], False, not key & 2, Same(log) if key & 1 else None) for key in keys.tolist()]
+        told, orders = self.first >= 0, list(turns)
+        number = (self.turn * len(_VERDICTS) + self.verdict) * 4 + 2 * self.named + told
+        keys, which = np.unique(number, return_inverse=True)
+        shapes: list[tuple[Any, ...]] = []
+        for key in keys.tolist():
+            turn, verdict = divmod(key >> 2, len(_VERDICTS))
+            why = Turned(log, orders[turn]) if turn else Same(log)
+            shapes.append((_VERDICTS[verdict], False, not key & 2, why if key & 1 else None))
         widths = [4 + (key & 2) + 2 * (key & 1) for key in keys.tolist()]
         last = np.where(self.named, self.low, self.first), np.where(self.named, self.high, self.behind)
         columns = (self.start, self.stop, self.batches, self.records, *last, self.first, self.behind)
@@ -138,6 +147,7 @@ class Expanse:
         self._single = every.take(self._order)
         self._single_rows = np.empty(len(every), np.int64)
         self._single_done = 0
+        self._turns: dict[tuple[int, ...], int] = {(): 0}
 
     def build(self, gaps: Gaps, others: Sequence[Region]) -> RegionMap:
         """The map; the findings are in `log` then, in their order.
@@ -179,7 +189,7 @@ class Expanse:
         after = inside > main[zeros]
         first[zeros], end[zeros] = np.where(after, main[zeros], main[zeros] + 1), np.where(after, inside + 1, inside)
         none, verdict = np.zeros(len(gaps), np.int64), np.full(len(gaps), _DAMAGED)
-        spots = _Spots(gaps.start, gaps.stop, verdict, none, none, gaps.low, gaps.high, gaps.lost, first, end)
+        spots = _Spots(gaps.start, gaps.stop, verdict, none, none, gaps.low, gaps.high, gaps.lost, first, end, none)
         strewn = zeros[np.abs(inside - main[zeros]) != 1].tolist()
         return spots.without(strewn), [self._one(overs, gaps, at) for at in strewn]
 
@@ -195,7 +205,7 @@ class Expanse:
         heads = self._heads[some]
         if not len(heads):
             none = np.empty(0, np.int64)
-            return _Spots(*(none,) * 7, none.astype(np.bool_), none, none), []
+            return _Spots(*(none,) * 7, none.astype(np.bool_), none, none, none), []
         end = int(self._heads[some.stop]) if some.stop < len(self._heads) else len(table)
         tails = np.append(heads[1:], end)
         columns = row_columns(judged, heads, tails)
@@ -207,7 +217,7 @@ class Expanse:
             named[at] = hole is not None
             first[at], following[at] = (0, 0) if hole is None else (hole.start, hole.stop)
         none = np.full(len(heads), -1, np.int64)
-        spots = _Spots(start, stop, verdict, batches, records, first, following, named, none, none.copy())
+        spots = _Spots(start, stop, verdict, batches, records, first, following, named, none, none.copy(), none * 0)
         return self._told_rows(spots)
 
     def _told_rows(self, spots: _Spots) -> tuple[_Spots, list[Region]]:
@@ -227,8 +237,13 @@ class Expanse:
             if not len(here):
                 continue
             rows = self._single_rows[here]
+            lowest, end = int(rows.min()), int(rows.max()) + 1
             if bool((rows[1:] == rows[:-1] + 1).all()):
-                spots.first[at], spots.behind[at] = rows[0], rows[-1] + 1
+                spots.first[at], spots.behind[at] = lowest, end
+                continue
+            if end - lowest == len(rows) <= FEW_TURNED:
+                spots.first[at], spots.behind[at] = end, lowest
+                spots.turn[at] = self._turns.setdefault(tuple((rows - lowest).tolist()), len(self._turns))
                 continue
             offsets = OffsetRange(int(spots.low[at]), int(spots.high[at])) if spots.named[at] else None
             counts = int(spots.batches[at]), int(spots.records[at])
@@ -245,7 +260,7 @@ class Expanse:
 
     def _add(self, gaps: _Spots, rows: _Spots, others: Sequence[Region]) -> None:
         """Adds regions to the map, by where they begin."""
-        sheets = [gaps.sheet(self.log), rows.sheet(self.log)]
+        sheets = [gaps.sheet(self.log, self._turns), rows.sheet(self.log, self._turns)]
         if others:
             sheets.append(Sheet.of(others, self._codec))
         every = Sheet.together(sheets)

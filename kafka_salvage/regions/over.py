@@ -6,7 +6,7 @@ judge says of a batch at which the walk stops, and asks the same questions one b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,6 +85,10 @@ class Overs:
         condemned = self.condemned
         rows: I64 = condemned[self.table[condemned, Over.WITNESS] < 0]
         return rows
+
+    def witnessed(self, rows: I64) -> Iterable[tuple[int, int]]:
+        """First byte of some, and the sum by tables; -1 where it is not known."""
+        return zip(self.start[rows].tolist(), self.table[rows, Over.WITNESS].tolist(), strict=True)
 
     def fact(self, row: int) -> Stop:
         """Where a walk would have stopped."""

@@ -244,10 +244,10 @@ class _Judge:
         over = self._haul.over
         over.confirm_sums()
         condemned = over.condemned[: None if self._options.deep else FIRST_BY_CRCMOD]
-        for start in over.start[distinct(condemned, over.unwitnessed)].tolist():
+        for start, by_table in over.witnessed(distinct(condemned, over.unwitnessed)):
             head = self._ground.head(start)
             if head is not None:
-                witness.condemns(head)
+                witness.condemns(head, by_table)
         for damage in self._haul.damages:
             if damage.fact.reason is StopReason.CRC_MISMATCH:
                 head = self._ground.head(damage.start)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.block import Numbers
-from kafka_salvage.regions.compact import FEW, Compact, Same
+from kafka_salvage.regions.compact import FEW, Compact, Same, Turned
 from kafka_salvage.regions.sheet import sheets_of
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64
@@ -24,6 +24,8 @@ _HEX = re.compile(r"(?:[0-9a-f]{2}){1,64}")
 _HEX_DIGITS = 14
 _LIMIT = 1 << 63
 _MOST_DIGITS = 19
+FEW_TURNED = 8
+"""Findings of one value that lie side by side, and are told in another order by one shape for all such values."""
 _INT, _WORDS, _HEXED, _LIST, _TUPLE, _DICT, _ITSELF, _PLAIN = range(8)
 
 
@@ -265,6 +267,9 @@ class Told:
             log, rows = self.log, self._rows(findings)
         if isinstance(rows, range):
             return Same(log), (rows.start, rows.stop) if rows.step > 0 else (rows.start + 1, rows.stop + 1)
+        low, count = int(rows.min()), len(rows)
+        if count <= FEW_TURNED and sorted(rows.tolist()) == list(range(low, low + count)):
+            return Turned(log, tuple((rows - low).tolist())), (low + count, low)
         return (Same(log), Same(rows)), ()
 
     def _rows(self, findings: Sequence[Finding]) -> range | I64:
@@ -292,6 +297,8 @@ class Told:
         """The findings of a shape."""
         if shape is None:
             return ()
+        if isinstance(shape, Turned):  # the end comes first, so that none takes it for rows that go on
+            return Picked(shape.value, numbers[1] + np.array(shape.turn, np.int64))
         if isinstance(shape, Same):
             return Picked(shape.value, Told.rows_from(*numbers))
         return Picked(shape[0].value, shape[1].value)
@@ -304,7 +311,9 @@ def pointed(values: Sequence[Any]) -> Iterator[Sequence[Finding]]:
         return
     for shape, _, columns in values.tables():
         why = shape[-1]  # the last part of each shape that points at findings
-        if isinstance(why, Same):
+        if isinstance(why, Turned):
+            yield Picked(why.value, (columns[-1][:, None] + np.array(why.turn, np.int64)).ravel())
+        elif isinstance(why, Same):
             starts, stops = columns[-2], columns[-1]
             counts, down = np.abs(stops - starts), stops < starts
             home = np.repeat(np.arange(len(starts)), counts)
