@@ -82,7 +82,7 @@ def _case(codec: int, per_batch: int, options: Options) -> Result:
 def _shaped(shape: Shape, options: Options) -> Result:
     """A shape that is no goal, but that logs have."""
     path = options.folder / "codec.log"
-    count = shapes.write(path, shape, options.size // 64).batches
+    count = shapes.write(path, shape, options.size // 16).batches
     name = f"decode, {shapes.NAMES[shape.codec]}, {shape.name}"
     return _compared(name, path, shape.codec, shape.payloads(), count, shape.records, options, 0.0)
 

@@ -21,12 +21,14 @@ _SHAPES = (
     ("180 B batches of one record, 4 partitions", 180, 4, 2),
 )
 """Name, bytes of a batch, partitions, segments of each."""
+_TINY, _TINY_SIZE = 1000, 5 << 10
+"""Partitions of so many bytes each."""
 _COPIED = "cp -r + sha256sum"
 _KEPT = "cp -r + sync + sha256sum"
 
 
 def run(options: Options) -> Iterator[Result]:
-    """The cases of this module: generated trees of twice the size asked for."""
+    """The cases of this module: generated trees of twice the size asked for, and one of many tiny partitions."""
     for name, batch_size, partitions, count in _SHAPES:
         tree = options.folder / "tree"
         size = 2 * options.size // partitions // count
@@ -36,6 +38,20 @@ def run(options: Options) -> Iterator[Result]:
         )
         yield from compared(tree, total, name, options)
         shutil.rmtree(tree)
+    yield from _many(options.folder / "tree", options)
+
+
+def _many(tree: Path, options: Options) -> Iterator[Result]:
+    """Partitions so small that each costs its files and its share of the report, and nothing else."""
+    for number in range(_TINY):
+        segments.write_partition(tree / f"orders-{number}", [_TINY_SIZE], 180)
+    out = options.folder / "out"
+    sides: list[Callable[[], None]] = [lambda: _salvage(tree, out), lambda: _copy(tree, out, sync=True)]
+    mine, kept = in_turns(sides, options.repeats, before=lambda: _fresh(out))
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(tree)
+    name = f"salvage to segments, {_TINY:,} partitions of {_TINY_SIZE >> 10} KiB"
+    yield Result(name, "partitions/s", _TINY / mine, _TINY / kept, _KEPT)
 
 
 def compared(tree: Path, total: int, name: str, options: Options, goal: float = 0.7) -> Iterator[Result]:

@@ -6,9 +6,9 @@ Strategy:
 2. What is finished is told to a journal beside them. An interruption, a kill or a full disk leaves the journal and what it
    names; all else below `.partial` is removed, at once or by the run that resumes. A failure before anything is finished
    leaves nothing.
-3. `Stage.commit` moves files to their places one by one (a rename on one file system is atomic), documents last, so that
-   `SHA256SUMS` stands only beside a complete rescue. Every parent of a target is checked to be a real directory of ours:
-   a link planted in the output directory leads nowhere.
+3. `Stage.commit` moves files to their places (a rename on one file system is atomic), whole directories of them where their
+   places are free, documents last, so that `SHA256SUMS` stands only beside a complete rescue. Every parent of a target is checked
+   to be a real directory of ours: a link planted in the output directory leads nowhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import shutil
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +32,7 @@ from kafka_salvage.export.lock import Lock
 from kafka_salvage.export.receipt import WrittenFile
 from kafka_salvage.export.refusals import destination_error
 from kafka_salvage.export.staged import StagedFile
+from kafka_salvage.export.unmixed import candidates, mixed_directories
 from kafka_salvage.regions.journal import Journal
 
 __all__ = ["PARTIAL", "STATE", "Stage", "StagedFile"]
@@ -250,24 +251,40 @@ class Stage:
         self.settled()
         tail = [path for path in last if path in self._files]
         ends = set(tail)
-        order = [path for path in sorted(self._files) if path not in ends] + tail
-        directories = {self.out}
-        for place, path in enumerate(order):
-            if place == len(order) - len(tail):
-                self._sync_directories(directories)
-                directories = {self.out}
-            directories.add(self._move(path))
-        self._sync_directories(directories)
+        body = [path for path in sorted(self._files) if path not in ends]
+        self._move_whole(body)
+        self._sync_directories({self.out, *map(self._move, body)})
+        self._sync_directories({self.out, *map(self._move, tail)})
         self.discard()
+
+    def _move_whole(self, paths: Sequence[str]) -> None:
+        """Moves directories that hold nothing but these files, and whose places are free, each by one rename."""
+        staged = {path for path in paths if path not in self._placed}
+        mixed, moved = mixed_directories(self.staging, staged), set[str]()
+        for path in paths:
+            for place in candidates(path) if path in staged else ():
+                if place not in moved and not (place in mixed or os.path.lexists(self.out / place)):
+                    self._make_parents((self.out / place).parent)
+                    self._replace(place)
+                    moved.add(place)
+                if place in moved:
+                    self._placed.add(path)
+                    break
+
+    def _replace(self, path: str) -> None:
+        try:
+            (self.staging / path).replace(self.out / path)
+        except OSError as error:
+            raise destination_error(path, error) from error
 
     def _move(self, path: str) -> Path:
         target = self.out / path
         try:
             self._make_parents(target.parent)
-            if path not in self._placed:
-                (self.staging / path).replace(target)
         except OSError as error:
             raise destination_error(path, error) from error
+        if path not in self._placed:
+            self._replace(path)
         return target.parent
 
     def _sync_directories(self, directories: set[Path]) -> None:
