@@ -31,7 +31,7 @@ class Polynomial:
     def multiply(self, a: int, b: int) -> int:
         """Product of two modulo the generator."""
         product = 0
-        for _ in range(32):
+        while a:
             if a & ONE:
                 product ^= b
             a = a << 1 & MASK
@@ -40,13 +40,11 @@ class Polynomial:
 
     def power(self, exponent: int) -> int:
         """x^exponent modulo the generator; x has an inverse, so ``exponent`` may be negative."""
-        exponent %= self.order
-        result, square = ONE, ONE >> 1
-        while exponent:
-            if exponent & 1:
-                result = self.multiply(result, square)
-            square = self.multiply(square, square)
-            exponent >>= 1
+        result = ONE
+        for bit in f"{exponent % self.order:b}":
+            result = self.multiply(result, result)
+            if bit == "1":  # once more x
+                result = result >> 1 ^ (self.reflected if result & 1 else 0)
         return result
 
     def fold(self, bits: int) -> tuple[int, int]:
