@@ -27,6 +27,7 @@ from kafka_salvage.integrity.undecided import transaction_hints, undecided_trans
 from kafka_salvage.plan.edges import Edges, read_edges
 from kafka_salvage.plan.plan import OffsetSpan, PartitionPlan, Plan, Status, Step, Transaction
 from kafka_salvage.plan.policy import Include
+from kafka_salvage.regions.compact import Compact
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
 from kafka_salvage.regions.shapes import pointed
 from kafka_salvage.regions.verdict import Finding, Verdict
@@ -189,7 +190,19 @@ class IntegrityReport:
         at_least = False
         for partition in selected:
             window = self._window(partition)
-            for span in selected_spans(partition, self.plan.policy.selection):
+            selection, ledger = self.plan.policy.selection, partition.ledger
+            if (
+                isinstance(ledger, Compact)
+                and not window.timed
+                and selection.from_offset is selection.to_offset is None
+            ):
+                for shape, _, (start, stop, gone, *_) in ledger.tables():
+                    absent = int(gone.sum())
+                    sums[shape[0]] += int((stop - start).sum()) - absent
+                    sums[Status.ABSENT] += absent
+                    at_least = at_least or (shape[0] is Status.LOST and shape[2])
+                continue
+            for span in selected_spans(partition, selection):
                 size, absent = self._span_size(partition, span, window)
                 sums[span.status] += size - absent
                 sums[Status.ABSENT] += absent
