@@ -233,6 +233,7 @@ class _Inflating:
         try:
             return _payload(raw, window.first + row, self._batches, self._limits)
         except (Malformed, CodecError) as why:
+            why.__traceback__ = why.__context__ = None  # they hold what was inflated until then: many megabytes each
             failed[number] = why
             self._jobs[row, JOB_KIND] = KIND_SKIP
             return U8Empty
