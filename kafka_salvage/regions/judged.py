@@ -9,7 +9,7 @@ import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import Patch
-from kafka_salvage.regions.shapes import Findings
+from kafka_salvage.regions.shapes import FindingCodec, Findings
 from kafka_salvage.regions.sheet import Sheet
 from kafka_salvage.regions.verdict import Finding, Verdict
 from kafka_salvage.scan.batches import I8, I64, BatchTable, Bool
@@ -73,6 +73,18 @@ class Judged:
             said = np.array([shape[0] == code for shape in sheet.shapes], np.bool_)[sheet.which]
             kept = sheet.take(np.flatnonzero(~(said & (sheet.columns[0] == start))))
             self.sheets[number] = before - bisect_left(gone, before), kept
+
+    def told(self) -> list[Finding]:
+        """All findings one by one."""
+        told, done, codec = list[Finding](), 0, FindingCodec()
+        for before, sheet in self.sheets:
+            told += self.findings[done:before]
+            columns = [column.tolist() for column in sheet.columns]
+            for row, kind in enumerate(sheet.which.tolist()):
+                numbers = tuple(column[row] for column in columns[: sheet.widths[kind]])
+                told.append(codec.make(sheet.shapes[kind], numbers))
+            done = before
+        return [*told, *self.findings[done:]]
 
     def say(self, sheet: Sheet[Finding]) -> None:
         """Adds findings."""

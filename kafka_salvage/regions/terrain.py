@@ -87,8 +87,9 @@ class Terrain:
         """
         judged, columns = self._judged, self._gap_columns()
         over = (columns[-1] >= 0) & (columns[3] < int(judged.placed.sum()))
-        if judged.sheets or int(over.sum()) >= self.many:
+        if int(over.sum()) + sum(len(sheet) for _, sheet in judged.sheets) >= self.many:
             return self._expanse(columns, over, late)
+        judged.findings, judged.sheets = judged.told(), []
         early = sorted(judged.findings, key=_START)
         starts = [finding.start for finding in early]
         judged.findings = findings_of(judged.findings)
