@@ -49,6 +49,8 @@ from kafka_salvage.vector.varint import near_varint
 
 ROOM = 128 << 10
 """Bytes that are looked at where the work area holds too few."""
+_NEAR = 24 << 10
+"""Bytes that are looked at first where a claim is long: most batches are no larger, and mostly they are in memory."""
 SCRATCH = ROOM + 256
 """Bytes of memory that the kernel needs besides: two headers, and what it reads."""
 _READ = 128
@@ -320,9 +322,21 @@ def cross(
         away = load_i64(state + _ADDRESS) - start
         if _cross(descriptor, away, filled, state, block, capacity, before, end, base, cap, scratch, out, reason):
             return True
-    size = min(ROOM, end - position)
+    size, near = min(ROOM, end - position), min(_NEAR, end - position)
     if descriptor < 0 or (reason != _OTHER and position >= start and filled - position >= size):
         return False
+    if reason == _OTHER:
+        away = load_i64(state + _ADDRESS) - start
+        if position < start or filled - position < near:
+            away = scratch + _READ - position
+            if pread(descriptor, scratch + _READ, near, position) != near:
+                return False
+        if _cross(
+            descriptor, away, position + near, state, block, capacity, before, end, base, cap, scratch, out, reason
+        ):
+            return True
+        if near == size or load_i8(away + position + 16) != 2:
+            return False
     if pread(descriptor, scratch + _READ, size, position) != size:
         return False
     away = scratch + _READ - position
