@@ -137,13 +137,13 @@ def sums(files: Iterable[WrittenFile]) -> bytes:
     return "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda f: f.path)).encode("ascii")
 
 
-def run_block(inventory: Inventory, options: ExportOptions, out: str, begun: dt.datetime) -> dict[str, Any]:
+def run_block(inventory: Inventory, options: ExportOptions, out: str) -> dict[str, Any]:
     """Everything that differs from run to run: times, host, command line, real paths."""
     system = os.uname()
     return {
         "version": _version(),
         "argv": list(options.argv or sys.argv),
-        "started": begun.isoformat(),
+        "started": options.begun.isoformat(),
         "finished": dt.datetime.now(dt.UTC).isoformat(),
         "host": system.nodename,
         "system": f"{system.sysname}-{system.release}-{system.machine}",  # `platform` would run a program

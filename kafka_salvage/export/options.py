@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 
 from kafka_salvage.errors import RequestError
@@ -29,6 +30,7 @@ class ExportOptions:
         segment_limit: most bytes of an output segment, and most that an offset may lie above its name.
         argv: the command line, for `run.json`.
         latest_per_key: only the newest record of each key that counts; record formats only.
+        begun: when the run began, for `run.json`: checking comes before writing.
         bookmark_bytes, bookmark_seconds: how far a line is, is told after so many bytes of evidence, or so long.
 
     Raises:
@@ -47,6 +49,7 @@ class ExportOptions:
     latest_per_key: bool = False
     bookmark_bytes: int = 256 << 20
     bookmark_seconds: float = 10.0
+    begun: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC), compare=False)
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +89,6 @@ class _Rescue:
     def __init__(
         self, plan: Plan, report: IntegrityReport, options: ExportOptions, stage: Stage, progress: Progress
     ) -> None:
-        self._begun = dt.datetime.now(dt.UTC)
         self._plan = plan
         self._report = report
         self._options = options
@@ -167,7 +165,7 @@ class _Rescue:
         return made if overflow is None else [*made, overflow.finish()]
 
     def _run_block(self, out: Path) -> bytes:
-        return manifest.dump(manifest.run_block(self._plan.inventory, self._options, str(out), self._begun))
+        return manifest.dump(manifest.run_block(self._plan.inventory, self._options, str(out)))
 
     def _missing(self, error: DestinationError) -> DestinationError:
         """The same, with how much room is missing now that torn files are gone."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shlex
 import subprocess
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kafka_salvage import api
 from kafka_salvage.cli.main import run
 from tests.cli.ground import COMMAND, clean, damaged, flip, lay, leaning, long_length, tree
 from tests.support.build import Build, segment, segment_name
@@ -140,6 +143,22 @@ def test_the_leader_epoch_and_the_topic_id_are_written(tmp_path: Path) -> None:
     place = tmp_path / "out" / "segments" / "orders-0"
     assert (place / segment_name(0)).read_bytes() == segment(2, epoch=0)[0]
     assert "topic_id: 0TSzvqsDR4Go-seIA4cW9w" in (place / "partition.metadata").read_text()
+
+
+def test_a_run_begins_before_it_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours before anything is written."""
+    real, checked = api.make_report, []
+
+    def made(*words: Any) -> Any:
+        checked.append(dt.datetime.now(dt.UTC))
+        return real(*words)
+
+    monkeypatch.setattr(api, "make_report", made)
+    before = dt.datetime.now(dt.UTC)
+    assert salvage(clean(tmp_path / "b"), tmp_path / "out") == 0
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert before <= dt.datetime.fromisoformat(told["started"]) < checked[0]
+    assert checked[0] < dt.datetime.fromisoformat(told["finished"]) <= dt.datetime.now(dt.UTC)
 
 
 def test_run_json_alone_holds_the_command_line(tmp_path: Path) -> None:
