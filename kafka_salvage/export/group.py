@@ -13,6 +13,7 @@ Strategy:
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +22,12 @@ from typing import Protocol
 
 from kafka_salvage.errors import DestinationError
 
-FILES = 64
+FILES = 128
 """Files that are enough for a group."""
 BYTES = 8 << 20
 """Bytes that are enough for a group."""
-MOST = 128
-"""Most files that wait or are being synced: each is open."""
+MOST = 256
+"""Most files that wait or are being synced: each is open. A quarter of what the process may open, where that is less."""
 LINGER = 0.1
 """Seconds that a group waits for more files."""
 
@@ -63,6 +64,8 @@ class Group:
 
     def __init__(self, *, beside: bool) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sync") if beside else None
+        self._most = _most()
+        self._enough = min(FILES, self._most // 2)
         self._changed = threading.Condition()
         self._waiting: list[tuple[Finished | None, _Then | None]] = []
         self._files = self._bytes = self._open = self._asked = 0
@@ -86,7 +89,7 @@ class Group:
             DestinationError: nothing is taken any more, since an earlier file is not on the disk.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._pool is None or self._open < MOST)
+            self._changed.wait_for(lambda: self._pool is None or self._open < self._most)
             if self._failure is not None:
                 raise self._failure
             self._since = self._since if self._waiting else time.monotonic()
@@ -124,7 +127,7 @@ class Group:
             self._pool.shutdown()
 
     def _is_enough(self) -> bool:
-        return bool(self._asked) or self._files >= FILES or self._bytes >= BYTES
+        return bool(self._asked) or self._files >= self._enough or self._bytes >= BYTES
 
     def _taken(self) -> list[tuple[Finished | None, _Then | None]]:
         taken, self._waiting = self._waiting, []
@@ -162,3 +165,8 @@ class Group:
                     then()
         except DestinationError as error:
             self._failure = self._failure or error
+
+
+def _most() -> int:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST if allowed == resource.RLIM_INFINITY else max(2, min(MOST, allowed // 4))
