@@ -17,7 +17,7 @@ from kafka_salvage.plan.edges import Edges
 from kafka_salvage.plan.incarnations import tiers_of
 from kafka_salvage.plan.piece import Piece
 from kafka_salvage.plan.timeline import Timeline
-from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
+from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, RunTable, SegmentSurvey
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.vector.distinct import distinct
@@ -108,18 +108,31 @@ def run_columns(pieces: Sequence[Piece]) -> tuple[I64, I64, I64, I64]:
     all_pieces = columns_of(pieces)
     for segment, group in all_pieces.by_segment():
         runs = segment.runs
-        low, counts = all_pieces.low[group], all_pieces.high[group] - all_pieces.low[group]
-        home = np.repeat(np.arange(len(low)), counts)
-        rows = np.arange(len(home)) + (low - np.cumsum(counts) + counts)[home]
-        first = np.maximum(runs.first_offset[rows], all_pieces.first[group][home])
-        following = np.minimum(runs.next_offset[rows], all_pieces.next[group][home])
+        low, high = all_pieces.low[group], all_pieces.high[group]
+        first, following = all_pieces.first[group], all_pieces.next[group]
+        some: slice | I64 = slice(int(low[0]), int(high[-1]))
+        if _whole(runs, low, high, first, following):  # each run from the first to the last, as it is
+            first, following = runs.first_offset[some], runs.next_offset[some]
+        else:
+            counts = high - low
+            home = np.repeat(np.arange(len(low)), counts)
+            some = np.arange(len(home)) + (low - np.cumsum(counts) + counts)[home]
+            first = np.maximum(runs.first_offset[some], first[home])
+            following = np.minimum(runs.next_offset[some], following[home])
         inside = first < following
-        parts = first, following, runs.leader_epoch[rows].astype(np.int64), runs.batches[rows]
-        for column, part in zip(columns, parts, strict=True):
+        epoch = runs.leader_epoch[some].astype(np.int64)
+        for column, part in zip(columns, (first, following, epoch, runs.batches[some]), strict=True):
             column.append(part[inside])
     none = np.empty(0, np.int64)
     first, following, epoch, batches = (np.concatenate([none, *column]) for column in columns)
     return first, following, epoch, batches
+
+
+def _whole(runs: RunTable, low: I64, high: I64, first: I64, following: I64) -> bool:
+    """Whether pieces of one segment, told by their rows and offsets, are not cut, and leave no run out between them."""
+    if not len(runs) or bool((low[1:] != high[:-1]).any()):
+        return False
+    return bool(((high > low) & (runs.first_offset[low] == first) & (runs.next_offset[high - 1] == following)).all())
 
 
 def joined(first: I64, following: I64) -> Spans:
