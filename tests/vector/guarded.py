@@ -6,17 +6,21 @@ import ctypes
 import mmap
 import random
 import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kafka_salvage.vector import crc, finding, framing, headers
-from kafka_salvage.vector.pointers import address_of
+from kafka_salvage.vector import crc, crossing, driving, finding, framing, headers
+from kafka_salvage.vector.doubts import OVER_WIDTH
+from kafka_salvage.vector.pointers import address_of, aligned_buffer
+from tests.support.build import segment
 from tests.vector.checks import sample
 
 PAGE = mmap.PAGESIZE
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _KEPT: list[mmap.mmap] = []
+_ARRAYS: list[npt.NDArray[Any]] = []
 
 
 def fenced(pages: int) -> npt.NDArray[np.uint8]:
@@ -64,20 +68,53 @@ def search(area: npt.NDArray[np.uint8], rng: random.Random) -> None:
         finding.write_rows(address_of(piece), address_of(out), count, address_of(block), 1000)
 
 
+def harmed(rng: random.Random) -> bytes:
+    """A segment of small batches in which some bytes are changed, zeroed or lost."""
+    data = bytearray(segment(rng.choice((8, 90)), per_batch=1, size=50)[0])
+    for _ in range(rng.choice((1, 3, 6))):
+        at, size = rng.randrange(len(data)), rng.choice((1, 1, 8, 17, 200))
+        lost = data[at : at + size]
+        data[at : at + size] = rng.choice((bytes(len(lost)), rng.randbytes(len(lost))))
+    return bytes(data)
+
+
+def driven() -> npt.NDArray[np.int64]:
+    """What a walk needs to go over damage."""
+    drive, place = np.zeros(len(driving.Drive), np.int64), driving.Drive
+    table, scratch = np.empty((64, OVER_WIDTH), np.int64), aligned_buffer(crossing.SCRATCH)
+    _ARRAYS.extend((table, scratch))
+    drive[[place.TABLE, place.ROOM, place.SCRATCH]] = address_of(table), len(table), address_of(scratch)
+    drive[[place.PENDING, place.BEFORE, place.CAP]] = -1, -2, 1 << 31
+    return drive
+
+
 def follow(area: npt.NDArray[np.uint8], rng: random.Random) -> None:
     """The work area ends at the fence; a read fills it to its last byte."""
-    data = noise(rng)
+    drive = driven() if rng.random() < 0.6 else None
+    data = noise(rng) if drive is None else harmed(rng)
     room = len(area) // 2
-    data = (data * (room // len(data) + 1))[: rng.choice([room, room - 1, len(data)])]
+    data = (
+        data[:room]
+        if drive is not None
+        else (data * (room // len(data) + 1))[: rng.choice([room, room - 1, len(data)])]
+    )
     state = np.zeros(framing.STATE_SIZE, np.int64)
     state[[framing.State.STOP, framing.State.UNTIL]] = len(data)
     block, counts = headers.new_block(8), np.empty(8, np.int64)
     if rng.random() < 0.5:
         state[framing.State.COUNTS], state[framing.State.ALONE] = address_of(counts), -1
-    kernel = framing.follow_usual
+    where = -1, address_of(area), room, address_of(state), address_of(block), 8
+    kernel, reason = framing.follow_usual, 0
+    if drive is not None:
+        drive[driving.Drive.END] = len(data)
     while True:
         state[framing.State.ROWS] = 0
-        outcome = kernel(-1, address_of(area), room, address_of(state), address_of(block), 8)
+        if drive is not None and kernel is framing.follow_usual:
+            outcome = driving.follow_over(*where, address_of(drive), reason)
+            drive[driving.Drive.COUNT] = 0
+        else:
+            outcome = kernel(*where)
+        reason = 0
         if outcome == framing.Outcome.WANTED:
             at, size = int(state[framing.State.FILLED]), int(state[framing.State.WANT_SIZE])
             start = int(state[framing.State.WANT_ADDRESS]) - address_of(area)
@@ -85,6 +122,8 @@ def follow(area: npt.NDArray[np.uint8], rng: random.Random) -> None:
             state[framing.State.FILLED] += size
         elif outcome == framing.Outcome.OTHER:
             kernel = framing.follow
+        elif drive is not None and kernel is framing.follow and outcome > framing.Outcome.SHORT:
+            kernel, reason = framing.follow_usual, outcome
         elif outcome != framing.Outcome.FULL:
             return
 
