@@ -182,8 +182,8 @@ class Crossed:
         lowest = np.where(lowest == _FAR, -1, lowest)
         return lowest, highest, among(rows.magic.astype(np.int64), _ANY_MAGIC, np.minimum)
 
-    def ends(self, some: I64) -> list[tuple[int, int]]:
-        """First byte and end of the chains behind."""
+    def ends(self, some: I64) -> I64:
+        """First byte and end of the chains behind, a row each."""
         last = self._last[some]
         ends = self.rows.position[last] + self.rows.size[last]
-        return list(zip(self.stop[some].tolist(), ends.tolist(), strict=True))
+        return np.stack([self.stop[some], ends], axis=1)

@@ -137,14 +137,17 @@ class Expanse:
             told += [Sheet.of(early[done:before], CODEC), sheet]
             done = before
         told.append(Sheet.of(early[done:], CODEC))
-        self._early = Sheet.together(told)
-        self._early_order = np.argsort(self._early.columns[0], kind="stable")
-        self._starts = self._early.columns[0][self._early_order]
-        loud = np.array([shape[0] == "uncorroborated" for shape in self._early.shapes], np.bool_)
-        self._loud = loud[self._early.which][self._early_order]
-        every = Sheet.together([*told, Sheet.of(late, CODEC)])
+        late_ones = Sheet.of(late, CODEC)
+        every = Sheet.together([*told, late_ones])
+        first = slice(len(every) - len(late_ones))
+        self._early = every  # the first of them
+        self._early_order = np.argsort(every.columns[0][first], kind="stable")
+        self._starts = every.columns[0][first][self._early_order]
+        loud = np.array([shape[0] == "uncorroborated" for shape in every.shapes], np.bool_)
+        self._loud = loud[every.which[first]][self._early_order]
         self._order = in_place(every)
-        self._single = every.take(self._order)
+        sorted_already = bool((self._order[1:] > self._order[:-1]).all())
+        self._single = every if sorted_already else every.take(self._order)
         self._single_rows = np.empty(len(every), np.int64)
         self._single_done = 0
         self._turns: dict[tuple[int, ...], int] = {(): 0}

@@ -101,7 +101,7 @@ class Haul:
     doubts: list[Doubt] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     hosts: list[Proven] = field(default_factory=list)
-    uncorroborated: list[tuple[int, int]] = field(default_factory=list)
+    uncorroborated: list[I64] = field(default_factory=list)
     first_stop: Stop | None = None
 
 
@@ -229,7 +229,7 @@ class Hunt:
         if len(hosts):
             haul.hosts.append(hosts)
             haul.patches += hosts.patches()
-        haul.uncorroborated += crossed.ends(uncorroborated)
+        haul.uncorroborated.append(crossed.ends(uncorroborated))
 
     def _fit(self, crossed: Crossed, some: I64, anchored: Bool, right: Side | None = None) -> Bool:
         """Whether chains that nothing anchors are believed all the same."""
@@ -339,7 +339,7 @@ class Hunt:
             if one.chain is not None:
                 why = self._belief.fits_between(one.chain, left, right, self._ceiling)
                 if why is Why.UNCORROBORATED and not self._strict:
-                    self._haul.uncorroborated.append((one.chain.start, one.chain.end))
+                    self._haul.uncorroborated.append(np.array([[one.chain.start, one.chain.end]]))
                     return self._close(damage, one.chain.start)
             if why is Why.EMBEDDED:
                 damage.embedded += zip(one.batches.position.tolist(), one.batches.stop.tolist(), strict=True)

@@ -351,16 +351,17 @@ class _Judge:
 
     def _uncorroborated(self) -> None:
         """Findings of batches that fit between two damaged stretches."""
+        edges = np.concatenate([np.empty((0, 2), np.int64), *self._haul.uncorroborated])
 
         def make(at: int) -> Finding:
             why = "nothing but its offsets and epochs proves its place"
-            return self._place.finding("uncorroborated", *self._haul.uncorroborated[at], why)
+            start, stop = edges[at].tolist()
+            return self._place.finding("uncorroborated", start, stop, why)
 
-        count = len(self._haul.uncorroborated)
+        count = len(edges)
         if count < ENOUGH:
             self._judged.findings.extend(make(at) for at in range(count))
             return
-        edges = np.array(self._haul.uncorroborated, np.int64)
         self._judged.say(repeated(np.zeros(count, np.int64), make, lambda _, rows: list(edges[rows].T)))
 
     def _name(self) -> None:
