@@ -124,8 +124,8 @@ def _noise(data: Bytes, start: int, stop: int, rng: random.Random) -> None:
 
 
 EVERY_SECOND: dict[str, tuple[Harm, float]] = {
-    "damaged": (_flip, 3.0),
-    "zeroed": (_blank, 0.0),
+    "damaged": (_flip, 20.0),
+    "zeroed": (_blank, 20.0),
     "random bytes": (_noise, 0.0),
 }
 """How every second tiny batch is harmed, and the MB/s that are promised then."""
