@@ -104,13 +104,10 @@ def _extend_legacy(
             break
         if load_i8(header + 17) != kind or load_be64(header) != following:
             break
-        if magic == 1:
-            time = load_be64(header + 18)
-            if time < 0:
-                break
-            low, high = min(low, time), max(high, time)
-        if zlib_batch(header, size) != load_beu32(header + 12):
+        time = load_be64(header + 18) if magic == 1 else low
+        if (magic == 1 and time < 0) or zlib_batch(header, size) != load_beu32(header + 12):
             break
+        low, high = min(low, time), max(high, time)
         following += 1
         position += size
         added += 1

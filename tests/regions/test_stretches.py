@@ -133,6 +133,22 @@ def test_damage_among_stretches(case: tuple[Segment, str], deep: bool) -> None:
     assert coarse(data, **how) == told(data, **how)
 
 
+@pytest.mark.parametrize("magic", [1, 2])
+def test_a_stretch_ends_before_the_time_of_a_damaged_batch(magic: int) -> None:
+    b = build.Build()
+    for _ in range(9):
+        b.legacy(magic=1) if magic == 1 else b.v2(1)
+    body, infos = b.done()
+    damaged = damage(
+        body, infos, f"xor {infos[8].start + (18 if magic == 1 else 35)} 01"
+    ).data  # a timestamp 2^56 ms later
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unfolding, "ALL", 0)
+        patch.setattr(stretches, "is_quiet", lambda *_: False)
+        runs = survey_bytes(damaged).runs
+    assert runs.max_timestamp.tolist() == [infos[7].records[0].timestamp]
+
+
 @given(odd_segments(), st.booleans())
 def test_odd_batches_among_stretches(case: tuple[bytes, list[build.BatchInfo]], deep: bool) -> None:
     body, infos = case
