@@ -86,7 +86,7 @@ def survey_segment(
 
 def _unopened(segment: SegmentFile, error: SourceError) -> SegmentSurvey:
     size = segment.file.size
-    finding = Place.of(segment).finding("unreadable", 0, size, error.message)
+    finding = Place.of(segment).finding("unreadable", 0, size, error.message, opened=False)
     regions = RegionMap(size, [Region(0, size, Verdict.UNREAD, findings=(finding,))] if size else [])
     facts = SegmentFacts(0, "unreadable", False, 0, False, 0, None, -1)
     return SegmentSurvey(

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kafka_salvage.integrity.report import make_report
+from kafka_salvage.plan.merge import make_plan
+from kafka_salvage.plan.policy import Policy
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
@@ -191,3 +194,17 @@ def test_the_eaten_scene_after_its_broker_start(tmp_path: Path) -> None:
     for place in ("before", "after-D1"):
         for survey in surveys_of(scene("modern-1", "eaten") / place).values():
             assert [f for one in survey.segments for f in one.findings if f.code != "index-missing"] == []
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_said_not_to_have_been_opened(tmp_path: Path) -> None:
+    files = files_of(4, 4)
+    (tmp_path / "t-0").mkdir()
+    for name, data in files.items():
+        (tmp_path / "t-0" / name).write_bytes(data)
+    inventory = take_inventory([tmp_path])
+    (tmp_path / "t-0" / max(name for name in files if name.endswith(".log"))).unlink()
+    survey = survey_replica(inventory.replicas[0], SurveyOptions())
+    (found,) = (finding for finding in survey.segments[1].findings if finding.code == "unreadable")
+    assert found.detail["opened"] is False
+    report = make_report(make_plan(inventory, [survey], Policy()), "shallow")
+    assert report.exit_code == 5
