@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import json
 import os
 import sys
 from contextlib import suppress
@@ -78,6 +79,17 @@ def run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def _tell_overrun(arguments: list[str]) -> None:
+    """More memory than was promised is no failure, and nothing to be silent about."""
+    sentence = allocation.overrun()
+    if sentence is not None and not {"-q", "--quiet"} & set(arguments):
+        with suppress(OSError):  # whoever would read it is gone
+            click.echo(
+                json.dumps({"event": "memory", "message": sentence}) if "--log-json" in arguments else sentence,
+                err=True,
+            )
+
+
 def _nobody_reads() -> int:
     """The reader went away (`| head`): no one is left to be told."""
     with suppress(OSError, ValueError):
@@ -119,6 +131,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to stop
     code = run(sys.argv[1:])
+    _tell_overrun(sys.argv[1:])
     ending.let_go()
     if code == exits.Exit.INTERRUPTED:
         os._exit(code)  # threads may be in the middle of a large file; nothing is being written any more

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kafka_salvage.cli import exits
+from kafka_salvage.cli import allocation, exits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -94,7 +94,14 @@ def running(function: F) -> F:
     """How to run."""
     return _stack(
         click.option("--jobs", type=click.IntRange(min=1), help="Workers. Default: the cores."),
-        click.option("--memory", type=ByteSize(), default="512MiB", show_default=True, help="Memory to stay within."),
+        click.option(
+            "--memory",
+            type=ByteSize(),
+            default="512MiB",
+            show_default=True,
+            callback=lambda ctx, param, value: allocation.promise(value),
+            help="Memory to stay within; what a batch above 50 MiB or a million damages in a segment take on top is said.",
+        ),
         click.option(
             "--inflate-ratio",
             type=click.IntRange(min=1),

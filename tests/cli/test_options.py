@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from kafka_salvage.cli.main import group, run
 from kafka_salvage.cli.options import ByteSize, Moment
-from tests.cli.ground import clean
+from tests.cli.ground import clean, ks
 
 Caught = pytest.CaptureFixture[str]
 UTC = dt.UTC
@@ -126,3 +128,15 @@ def test_every_option_is_explained() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{command.name} {parameter.name}"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process its peak")
+def test_more_memory_than_was_promised_is_said(tmp_path: Path) -> None:
+    root = clean(tmp_path / "b")
+    few = ks("check", root, "--memory", "1M")
+    assert few.returncode == 0
+    assert "more than the 1 MiB of --memory" in few.stderr
+    assert not ks("check", root).stderr
+    assert not ks("check", root, "--memory", "1M", "-q").stderr
+    lines = [json.loads(line) for line in ks("check", root, "--memory", "1M", "--log-json").stderr.splitlines()]
+    assert "more than the 1 MiB" in next(line["message"] for line in lines if line["event"] == "memory")
