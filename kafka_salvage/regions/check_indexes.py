@@ -13,7 +13,7 @@ import numpy as np
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.judged import Judged
 from kafka_salvage.regions.verdict import Finding
-from kafka_salvage.scan.batches import I64, BatchTable
+from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.evidence import EvidenceFile, SideFact
 from kafka_salvage.scan.replica import SegmentFile, State
 from kafka_salvage.scan.sidecars import load_offset_index, load_time_index, load_txn_index
@@ -56,7 +56,9 @@ def finding_of(fact: SideFact) -> Finding:
     return Finding(fact.code, file.source, file.path, 0, file.size, None, fact.message, dict(fact.detail))
 
 
-def check_indexes(segment: SegmentFile, index: Index, judged: Judged, size: int) -> list[Finding]:
+def check_indexes(
+    segment: SegmentFile, index: Index, judged: Judged, size: int, named: tuple[I64, Bool] | None = None
+) -> list[Finding]:
     """Findings of the three indexes of one segment.
 
     Args:
@@ -64,11 +66,14 @@ def check_indexes(segment: SegmentFile, index: Index, judged: Judged, size: int)
         index: its `.index`, read before.
         judged: batches with their verdicts.
         size: bytes of the `.log`.
+        named: for each batch an entry of the `.index`, and whether that one names it, if that is known.
     """
-    table = judged.table if bool(judged.placed.all()) else judged.table.take(np.flatnonzero(judged.placed))
+    table = judged.table
+    if not bool(judged.placed.all()):
+        table, named = table.take(np.flatnonzero(judged.placed)), None
     found = [finding_of(fact) for fact in index.facts]
     if segment.index is not None:
-        found += _offset_entries(segment.index, index, table, size)
+        found += _offset_entries(segment.index, index, table, size, named)
     elif segment.state is State.LIVE and len(table):
         file = segment.file
         message = "the segment has no .index: a broker start scans it, and cuts it at the first damage"
@@ -80,17 +85,35 @@ def check_indexes(segment: SegmentFile, index: Index, judged: Judged, size: int)
     return found
 
 
-def _offset_entries(file: EvidenceFile, index: Index, table: BatchTable, size: int) -> list[Finding]:
+def _rows_at(table: BatchTable, positions: I64, named: tuple[I64, Bool] | None) -> tuple[I64, I64]:
+    """The last row that begins at or before each position, and the last that begins before it; -1 where there is none."""
+    if named is None:
+        return (
+            np.searchsorted(table.position, positions, side="right") - 1,
+            np.searchsorted(table.position, positions) - 1,
+        )
+    entry, known = named
+    rows = np.flatnonzero(known)
+    at = np.full(len(positions), -1, np.int64)
+    at[entry[rows]] = rows
+    before = at - 1
+    rest = np.flatnonzero(at < 0)  # few: to look for each would take longer than all other rules
+    at[rest], before[rest] = _rows_at(table, positions[rest], None)
+    return at, before
+
+
+def _offset_entries(
+    file: EvidenceFile, index: Index, table: BatchTable, size: int, named: tuple[I64, Bool] | None
+) -> list[Finding]:
     """Entries that name no batch, or an offset that is not in the batch they name."""
     if not len(index.positions):
         return []
-    at = np.searchsorted(table.position, index.positions, side="right") - 1
+    at, before = _rows_at(table, index.positions, named)
     safe = np.maximum(at, 0)
     if len(table):
         covered = (at >= 0) & (index.positions < table.stop[safe])
         # an entry may name the last offset of all batches that were appended at once, but none behind the next entry's place
-        until = np.concatenate([index.positions[1:], [table.stop[-1]]])
-        last = np.maximum(np.searchsorted(table.position, until) - 1, safe)
+        last = np.maximum(np.append(before[1:], len(table) - 1), safe)
         right = (
             (index.positions == table.position[safe])
             & (index.offsets >= table.base_offset[safe])

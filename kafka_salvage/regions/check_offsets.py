@@ -110,9 +110,9 @@ def on_chain(table: BatchTable, witnesses: Witnesses, anchors: Anchors) -> Bool:
         denied |= (table.base_offset < anchors.base) | _absurd(table, anchors.base)
     if anchors.ceiling is not None:
         denied |= table.last_offset >= anchors.ceiling
-    if not denied.any() and not len(witnesses.first) and bool(np.all(table.base_offset[1:] > table.last_offset[:-1])):
-        return np.ones(count, np.bool_)
     heads = witnesses.within(anchors)
+    if not denied.any() and not overlap_rows(table) and _in_line(table, heads):
+        return np.ones(count, np.bool_)
     first = np.concatenate([table.base_offset, heads.first])
     last = np.concatenate([table.last_offset, heads.last])
     start = np.concatenate([table.position, heads.start])
@@ -126,6 +126,17 @@ def on_chain(table: BatchTable, witnesses: Witnesses, anchors: Anchors) -> Bool:
     result = np.zeros(len(first), np.bool_)
     result[row[order]] = chosen
     return result[:count]
+
+
+def _in_line(table: BatchTable, heads: Witnesses) -> bool:
+    """Whether what headers claim lies between the batches around them, of which each is behind the one before."""
+    order = np.argsort(heads.start, kind="stable")
+    first, last = heads.first[order], heads.last[order]
+    row = np.searchsorted(table.position, heads.start[order], side="right")
+    before = np.where(row > 0, table.last_offset[row - 1], first - 1)
+    behind = np.append(table.base_offset, END)[row]
+    rising = (last >= first) & (first > before) & (last < behind)
+    return bool(rising.all()) and bool((first[1:] > last[:-1]).all())
 
 
 def _absurd(table: BatchTable, base: int) -> Bool:
@@ -243,6 +254,9 @@ def loose_rows(table: BatchTable, placed: Bool, starts: I64, agrees: Bool) -> li
 
 def gap_rows(table: BatchTable, placed: Bool) -> I64:
     """Rows that touch the placed batch before them and leave an offset gap to it."""
+    if bool(placed.all()):  # mostly, and there may be very many
+        leaves = (table.base_offset[1:] > table.last_offset[:-1] + 1) & (table.position[1:] == table.stop[:-1])
+        return np.flatnonzero(leaves) + 1
     rows = np.flatnonzero(placed)
     if len(rows) < 2:
         return np.empty(0, np.int64)

@@ -128,9 +128,14 @@ class Crossed:
         leads = (kind == Kind.SIMPLE) | ((kind == Kind.HOST) & ~self.undecodable[1:]) | ((kind == Kind.TORN) & higher)
         found = np.append(leads, False)
         if len(self.ground.index_positions):
-            named = np.concatenate([[0], np.cumsum(self.ground.index_agrees(rows))])
-            first = np.minimum(self._first, len(rows))
-            found |= named[np.maximum(self._last + 1, first)] > named[first]
+            open_ones = np.flatnonzero(~found & ~self.is_host)
+            first = np.minimum(self._first[open_ones], len(rows))
+            counts = np.maximum(self._last[open_ones] + 1 - first, 0)
+            behind = np.cumsum(counts)
+            if len(behind) and behind[-1]:
+                asked = np.repeat(first - behind + counts, counts) + np.arange(behind[-1])
+                named = np.concatenate([[0], np.cumsum(self.ground.index_agrees(rows.take(asked)))])
+                found[open_ones] = named[behind] > named[behind - counts]
         return np.asarray(found | self.is_host)
 
     def fit(self, some: I64, anchored: Bool, right: Side | None, ceiling: int | None) -> Bool:

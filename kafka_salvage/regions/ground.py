@@ -168,7 +168,7 @@ class Ground:
 
     def index_agrees(self, table: BatchTable) -> Bool:
         """For each batch: an entry names its position with an offset inside it."""
-        at, known = self._entries(table)
+        at, known = self.entries(table)
         if not len(self.index_positions):
             return known
         offset = self.index_offsets[at]
@@ -180,7 +180,7 @@ class Ground:
         An offset somewhere inside proves the place of the bytes, not their offsets: it lies in most batches that begin a
         few offsets too early or too late, too.
         """
-        at, known = self._entries(table)
+        at, known = self.entries(table)
         if not len(self.index_positions):
             return known
         offset = self.index_offsets[at]
@@ -192,7 +192,7 @@ class Ground:
         An offset above is none: brokers name the last offset of all batches that were appended at once. Old ones named the
         first or an inner one; if no more than a few entries of the file do, their batches begin too late.
         """
-        at, known = self._entries(table)
+        at, known = self.entries(table)
         if not len(self.index_positions):
             return known
         offset = self.index_offsets[at]
@@ -201,7 +201,8 @@ class Ground:
         few = _FEW * int(inner.sum()) <= int((wide & ~inner).sum())
         return np.asarray(inner if few else known & (offset < table.base_offset))
 
-    def _entries(self, table: BatchTable) -> tuple[I64, Bool]:
+    def entries(self, table: BatchTable) -> tuple[I64, Bool]:
+        """For each batch: the first entry at its position or behind (or the last one), and whether that one names it."""
         if not len(self.index_positions):
             return np.zeros(len(table), np.int64), np.zeros(len(table), np.bool_)
         asked, at, known = self._asked

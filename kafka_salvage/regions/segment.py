@@ -165,10 +165,11 @@ def _unfolded(ground: Ground, haul: Haul, options: SurveyOptions) -> unfolding.F
     claimed = np.array([(h.offset, h.last_offset) for h in heads], np.int64).reshape(-1, 2)
     first = np.concatenate([claimed[:, 0], over.claims[0], *(d.base_offset for d in doubts)])
     last = np.concatenate([claimed[:, 1], over.claims[1], *(d.last_offset for d in doubts)])
-    odd = rows.beside_odd(first, last)
+    odd, parted = rows.beside_odd(first, last)
     if options.deep:
-        odd |= rows.undecodable(options.limits)
-    rows.unfold(odd)
+        bad = rows.undecodable(options.limits)
+        odd, parted = odd | bad, parted & ~bad
+    rows.unfold(odd, parted)
     return rows
 
 
@@ -224,7 +225,8 @@ class _Judge:
         self._hosts()
         self._name()
         self._uncorroborated()
-        late = check_indexes(self._segment, index, judged, ground.size)
+        named = ground.entries(judged.table) if ground.index_positions is index.positions else None
+        late = check_indexes(self._segment, index, judged, ground.size, named)
         if regions is None:
             regions = Terrain(ground, judged, haul, self._context, self._place, self._base).build(late)
         else:

@@ -4,7 +4,8 @@ A row for each of twelve million batches is a gigabyte, and the rules ask for ne
 batches, about `GRID` bytes a row (larger batches are never folded), and
 
 1. in a segment of up to `ALL` batches each batch gets its row back;
-2. in a larger one the stretches beside anything odd do: a gap, damage, another epoch, offsets that something else claims;
+2. in a larger one the stretches beside anything odd do: a gap, another epoch, offsets that something else claims; beside bytes
+   that are lost the next batch does;
 3. whatever a rule said of a stretch makes it fall apart, too, and the rules are asked again.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kafka_salvage.scan.batches import I64, BatchTable, Bool
+from kafka_salvage.scan.batches import COLUMNS, I64, BatchTable, Bool
 from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.ranged import walk_ranges
@@ -65,41 +66,60 @@ class Folded:
             return self.table
         return copied(self.table)
 
-    def unfold(self, which: Bool) -> None:
-        """Exchanges stretches for their batches; one whose bytes are not what they were stays as it is."""
+    def unfold(self, which: Bool, parted: Bool | None = None) -> None:
+        """Exchanges stretches for their batches; one whose bytes are not what they were stays as it is.
+
+        Args:
+            which: they.
+            parted: those of them of which only the first and the last batch need rows by themselves; None: none.
+        """
         rows = np.flatnonzero(which & self.stretches)
         if not len(rows):
             return
         table = self.table
-        edges = np.flatnonzero((np.diff(rows) > 1) | (table.position[rows[1:]] != table.stop[rows[:-1]])) + 1
+        folded = np.zeros(len(rows), np.bool_) if parted is None else parted[rows]
+        apart = (np.diff(rows) > 1) | (table.position[rows[1:]] != table.stop[rows[:-1]]) | folded[1:] | folded[:-1]
+        edges = np.flatnonzero(apart) + 1
         first, behind = np.append(0, edges), np.append(edges, len(rows))
-        found, batches = walk_ranges(self._source, table.position[rows[first]], table.stop[rows[behind - 1]])
-        counted = np.append(0, np.cumsum(self.counts[rows]))
-        whole = batches == counted[behind] - counted[first]
-        gone = np.zeros(len(table), np.bool_)
-        gone[rows[np.repeat(whole, behind - first)]] = True
-        found, kept = found.take(np.repeat(whole, batches)), np.flatnonzero(~gone)
-        counts = np.concatenate([self.counts[kept], np.ones(len(found), np.int64)])
-        order = np.argsort(np.concatenate([table.position[kept], found.position]), kind="stable")
-        self.table = BatchTable.concat([table.take(kept), found]).take(order)
-        self.counts = counts[order]
+        found, stand, kept = walk_ranges(
+            self._source, table.position[rows[first]], table.stop[rows[behind - 1]], folded[first]
+        )
+        counted, walked = np.append(0, np.cumsum(self.counts[rows])), np.append(0, np.cumsum(stand))
+        last = np.cumsum(kept)
+        whole = walked[last] - walked[last - kept] == counted[behind] - counted[first]
+        turns, fresh = np.ones(len(table), np.int64), np.zeros(len(table), np.bool_)
+        turns[rows[np.repeat(whole, behind - first)]] = 0
+        turns[rows[first[whole]]], fresh[rows[first[whole]]] = kept[whole], True
+        new, old = np.repeat(whole, kept), np.repeat(np.arange(len(table)), turns)
+        place = np.flatnonzero(fresh[old])
+        self.table = table.take(old)
+        for name in COLUMNS:
+            getattr(self.table, name)[place] = getattr(found, name)[new]
+        self.counts = self.counts[old]
+        self.counts[place] = stand[new]
 
-    def beside_odd(self, first: I64, last: I64) -> Bool:
-        """Stretches that lie beside something odd.
+    def beside_odd(self, first: I64, last: I64) -> tuple[Bool, Bool]:
+        """Stretches that lie beside something odd, and which of them only beside bytes that are lost, in otherwise good order.
 
         Args:
             first: first offsets that are claimed elsewhere, by damaged headers or doubtful batches.
             last: their last offsets.
         """
         table = self.table
-        odd = np.zeros(len(table), np.bool_)
+        odd, much = np.zeros(len(table), np.bool_), np.zeros(len(table), np.bool_)
         if len(table) > 1:
-            alike = (table.position[1:] == table.stop[:-1]) & (table.base_offset[1:] == table.last_offset[:-1] + 1)
-            alike &= (table.leader_epoch[1:] == table.leader_epoch[:-1]) & (table.magic[1:] == table.magic[:-1])
+            touches = table.position[1:] == table.stop[:-1]
+            like = (table.leader_epoch[1:] == table.leader_epoch[:-1]) & (table.magic[1:] == table.magic[:-1])
+            alike = touches & (table.base_offset[1:] == table.last_offset[:-1] + 1) & like
+            rough = ~alike & (
+                touches | ~like | (table.magic[1:] < 2) | (table.base_offset[1:] <= table.last_offset[:-1])
+            )
             odd[1:] |= ~alike
             odd[:-1] |= ~alike
-        odd |= overlapping(np.append(table.base_offset, first), np.append(table.last_offset, last))[: len(table)]
-        return odd
+            much[1:] |= rough
+            much[:-1] |= rough
+        much |= overlapping(np.append(table.base_offset, first), np.append(table.last_offset, last))[: len(table)]
+        return odd | much, ~much
 
     def undecodable(self, limits: Limits) -> Bool:
         """Stretches in which some batch does not inflate or parse."""
