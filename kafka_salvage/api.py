@@ -17,7 +17,6 @@ from kafka_salvage.progress import Progress
 from kafka_salvage.regions.journal import Journal
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import RecordTable
 from kafka_salvage.scan.replica import Inventory, take_inventory
 from kafka_salvage.vector import needs
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from kafka_salvage.metadata.learning import Learned
     from kafka_salvage.metadata.positions import GroupPositions
     from kafka_salvage.plan.plan import Plan
+    from kafka_salvage.scan.records import RecordTable
 
 # What one verb alone needs is imported there, and what is needed only after everything is read, then: it may be imported meanwhile.
 

@@ -67,7 +67,8 @@ def command(
     aside.keep_off(paths)
     with loading.quietly():
         from kafka_salvage import api
-        from kafka_salvage.integrity.placing import write_text
+
+        loading.load(loading.WALKING)
 
     outputs = [] if mapfile is None else [mapfile]
     outputs += [] if json_file in (None, "-") else [Path(str(json_file))]
@@ -91,6 +92,8 @@ def command(
 
             afterwards.callback(html_page.write, Path(html_file), report, request)
         if json_file not in (None, "-"):
+            from kafka_salvage.integrity.placing import write_text
+
             afterwards.callback(write_text, Path(str(json_file)), text_of(report.document))
         if json_file == "-":
             sys.stdout.buffer.writelines(piece.encode() for piece in text_of(report.document))

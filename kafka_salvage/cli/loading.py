@@ -15,8 +15,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 
-DECIDING = ("kafka_salvage.plan.merge", "kafka_salvage.integrity.report")
-"""What is needed once everything is read."""
+WALKING = ("kafka_salvage.vector.arena", "kafka_salvage.vector.finding", "kafka_salvage.vector.framing")
+"""What evidence is walked with; it would be waited for, if it were imported only when the first file is open."""
+DECIDING = (
+    "kafka_salvage.regions.segment",
+    "kafka_salvage.regions.together",
+    "kafka_salvage.plan.merge",
+    "kafka_salvage.integrity.report",
+)
+"""What is needed once everything is read, in the order in which it is needed."""
 SHOWING = (*DECIDING, "kafka_salvage.cli.render")
 """… where a report is shown, too."""
 _TURN = 0.0005
@@ -42,6 +49,12 @@ def _alone() -> None:
     """Lets NumPy's library for matrices start no threads: we multiply none, and they would turn in circles for a while."""
     if "numpy" not in sys.modules:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def load(names: Sequence[str]) -> None:
+    """Imports modules, here and now."""
+    for name in names:
+        import_module(name)
 
 
 @contextmanager

@@ -12,9 +12,6 @@ from kafka_salvage.integrity.choices import Flags, limits_of, make_policy
 from kafka_salvage.metadata.learning import Learned, learn, witnesses_of
 from kafka_salvage.plan.policy import Policy, Selection
 from kafka_salvage.progress import Progress
-from kafka_salvage.regions.journal import Journal
-from kafka_salvage.regions.known import Known
-from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.regions.survey import SurveyOptions, survey_replica
 from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.replica import Inventory, Replica, Use
@@ -22,6 +19,8 @@ from kafka_salvage.vector import needs
 
 if TYPE_CHECKING:
     from kafka_salvage.plan.plan import Plan
+    from kafka_salvage.regions.journal import Journal
+    from kafka_salvage.regions.runs import ReplicaSurvey
 
 _PROGRAM, _SEGMENT = 175 << 20, 10 << 20
 """Memory of the program with its kernels, and what each segment that is checked at the same time adds; measured."""
@@ -63,7 +62,12 @@ def learned_of(
     progress = flags.get("progress") or Progress()
     asked = {(r.source, r.path): r for r in (*witnesses_of(inventory), *selected.replicas)}
     progress.stage("check", sum(s.file.size for r in asked.values() for s in r.segments))
-    watch = Watch(progress, None if journal is None else Known(journal))
+    known = None
+    if journal is not None:
+        from kafka_salvage.regions.known import Known
+
+        known = Known(journal)
+    watch = Watch(progress, known)
     if deep:
         needs.prepare()
 

@@ -14,13 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kafka_salvage.metadata import topics
 from kafka_salvage.metadata.image import ClusterImage
 from kafka_salvage.metadata.reading import Stretch, by_reach, joined, tables_of
 from kafka_salvage.metadata.replay import BROKER, Replay
 from kafka_salvage.plan.piece import Piece
 from kafka_salvage.regions.context import SurveyOptions
+from kafka_salvage.regions.looking import survey_segment
 from kafka_salvage.regions.runs import ReplicaSurvey, SegmentSurvey
-from kafka_salvage.regions.segment import survey_segment
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.records import RecordTable
@@ -28,7 +29,7 @@ from kafka_salvage.scan.replica import EvidenceFile, SegmentFile, State, Use
 from kafka_salvage.wire.control import ControlType, read_control_key
 from kafka_salvage.wire.filenames import FileKind, Suffix, parse_file_name, parse_snapshot_epoch
 
-TOPIC = "__cluster_metadata"
+TOPIC = topics.CLUSTER
 
 
 @dataclass(frozen=True, slots=True)

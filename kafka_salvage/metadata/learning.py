@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from kafka_salvage import engine
-from kafka_salvage.metadata import facts, transaction_state
-from kafka_salvage.plan.facts import ClusterFacts, Decision
+from kafka_salvage.metadata import topics
 from kafka_salvage.plan.policy import Policy
 from kafka_salvage.regions.context import SurveyOptions
-from kafka_salvage.regions.runs import ReplicaSurvey
 from kafka_salvage.scan.replica import Inventory, Replica
+from kafka_salvage.wire.filenames import FileKind
 
-WITNESSES = facts.METADATA_TOPICS | {transaction_state.TOPIC}
+if TYPE_CHECKING:
+    from kafka_salvage.plan.facts import ClusterFacts, Decision
+    from kafka_salvage.regions.runs import ReplicaSurvey
+
+WITNESSES = frozenset({topics.CLUSTER, topics.TRANSACTIONS})
 """Topics that say something about others; they are read whatever the person selected."""
 
-Survey = Callable[[Replica, SurveyOptions], ReplicaSurvey]
+_ZOOKEEPER = frozenset({FileKind.ZOOKEEPER_SNAPSHOT, FileKind.ZOOKEEPER_LOG})
+Survey = Callable[[Replica, SurveyOptions], "ReplicaSurvey"]
 """Surveys one copy; called from several threads."""
 
 
@@ -30,6 +35,10 @@ class Learned:
 
     def informed(self, policy: Policy) -> Policy:
         """The policy with what was learned."""
+        if not self.clusters and not self.decisions:
+            return policy
+        from kafka_salvage.metadata import facts
+
         tiered = policy.tiered | facts.tiered_of(self.clusters)
         return replace(policy, clusters=self.clusters, decisions=self.decisions, tiered=tiered)
 
@@ -50,6 +59,10 @@ def learn(inventory: Inventory, selected: Inventory, options: SurveyOptions, sur
         jobs: copies surveyed at the same time.
     """
     first = witnesses_of(inventory)
+    if not first and not any(file.kind in _ZOOKEEPER for file in inventory.files):
+        return Learned(tuple(_all(selected.replicas, options, survey, jobs)))
+    from kafka_salvage.metadata import facts, transaction_state  # where none is there, reading begins without them
+
     done = dict(zip(map(_key, first), _all(first, options, survey, jobs), strict=True))
     witnesses = list(done.values())
     clusters = facts.clusters_of(inventory, witnesses, options.limits)

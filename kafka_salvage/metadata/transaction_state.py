@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from kafka_salvage.metadata import topics
 from kafka_salvage.metadata.reading import joined, tables_of
 from kafka_salvage.plan.facts import Decision
 from kafka_salvage.regions.runs import ReplicaSurvey
@@ -14,7 +15,7 @@ from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import State
 from kafka_salvage.wire.transaction_state import TransactionStatus, read_key, read_value
 
-TOPIC = "__transaction_state"
+TOPIC = topics.TRANSACTIONS
 
 _OUTCOMES: Mapping[TransactionStatus, Literal["commit", "abort", "open"]] = {
     TransactionStatus.ONGOING: "open",

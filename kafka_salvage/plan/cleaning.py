@@ -12,7 +12,7 @@ import numpy as np
 
 from kafka_salvage.plan.strands import Spans, minus, spans_of, union
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey
-from kafka_salvage.regions.survey import COORDINATOR_TOPICS
+from kafka_salvage.regions.together import COORDINATOR_TOPICS
 
 _ENOUGH = 2
 """Gaps that no copy fills: one may be damage."""

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from kafka_salvage.plan.facts import ClusterFacts, Decision
+if TYPE_CHECKING:
+    from kafka_salvage.plan.facts import ClusterFacts, Decision
 
 
 class Include(StrEnum):

@@ -23,7 +23,7 @@ from kafka_salvage.plan.steps import Reason
 from kafka_salvage.plan.strands import EMPTY, Strand, kept, minus, run_columns, spans_of, strand_from
 from kafka_salvage.plan.timeline import UNBOUNDED, Timeline, segments_in
 from kafka_salvage.regions.runs import Compaction, ReplicaSurvey, SegmentSurvey
-from kafka_salvage.regions.survey import GAPS_ALONE
+from kafka_salvage.regions.together import GAPS_ALONE
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64
 from kafka_salvage.scan.replica import State

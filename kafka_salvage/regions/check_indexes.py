@@ -6,48 +6,18 @@ wrapper (0.8 to 0.10) or the first offset of a batch (up to 1.1), time indexes w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kafka_salvage.ranges import OffsetRange
+from kafka_salvage.regions.index import Index
 from kafka_salvage.regions.judged import Judged
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, BatchTable, Bool
 from kafka_salvage.scan.evidence import EvidenceFile, SideFact
 from kafka_salvage.scan.replica import SegmentFile, State
-from kafka_salvage.scan.sidecars import load_offset_index, load_time_index, load_txn_index
+from kafka_salvage.scan.sidecars import load_time_index, load_txn_index
 
 ABORT = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Entries of an `.index`, sorted by position.
-
-    Attributes:
-        positions, offsets: absolute offsets.
-        facts: what is wrong with the file itself.
-    """
-
-    positions: I64
-    offsets: I64
-    facts: tuple[SideFact, ...] = ()
-
-
-def read_index(segment: SegmentFile) -> Index:
-    """The `.index` of a segment; empty without."""
-    nothing = np.empty(0, np.int64)
-    if segment.index is None:
-        return Index(nothing, nothing)
-    side = load_offset_index(segment.index, segment.base_offset or 0)
-    if side.value is None:
-        return Index(nothing, nothing, side.facts)
-    position = side.value.position
-    if bool((position[1:] >= position[:-1]).all()):
-        return Index(position, side.value.offset, side.facts)
-    order = np.argsort(position, kind="stable")
-    return Index(side.value.position[order], side.value.offset[order], side.facts)
 
 
 def finding_of(fact: SideFact) -> Finding:

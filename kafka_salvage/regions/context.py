@@ -10,6 +10,7 @@ from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import SegmentFile, TopicPartition
+from kafka_salvage.wire.filenames import Suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +71,8 @@ class Place:
     ) -> Finding:
         """A finding in this file."""
         return Finding(code, self.source, self.path, start, stop, offsets, message, detail)
+
+
+def is_main(segment: SegmentFile) -> bool:
+    """Whether a segment belongs to its copy's own line (not a leftover or a deleted one)."""
+    return segment.suffix is Suffix.NONE

@@ -16,9 +16,9 @@ from typing import Any
 
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.journal import Journal
+from kafka_salvage.regions.looking import survey_segment
 from kafka_salvage.regions.plainly import from_plain, to_plain
 from kafka_salvage.regions.runs import SegmentSurvey
-from kafka_salvage.regions.segment import survey_segment
 from kafka_salvage.scan.replica import SegmentFile
 from kafka_salvage.source.identity import identities_of
 

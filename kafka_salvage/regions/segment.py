@@ -1,4 +1,4 @@
-"""Survey of one segment: from its bytes to its map, in the order in which the rules depend on each other.
+"""Survey of one segment: from what was seen of its bytes to its map, in the order in which the rules depend on each other.
 
 1. Hunt: walk, hosts, candidates (what is a batch of this log?).
 2. Records: wrappers and batches with holes are decoded for their offsets, with ``deep`` everything.
@@ -15,31 +15,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from kafka_salvage.errors import SourceError
 from kafka_salvage.ranges import OffsetRange
 from kafka_salvage.regions import check_offsets, check_zeros, stretches, unfolding
 from kafka_salvage.regions.barren import map_without_batches
 from kafka_salvage.regions.check_crc import FIRST_BY_CRCMOD, CrcWitness
 from kafka_salvage.regions.check_epochs import EpochsAround
-from kafka_salvage.regions.check_indexes import Index, check_indexes, read_index
+from kafka_salvage.regions.check_indexes import check_indexes
 from kafka_salvage.regions.check_records import check_records
 from kafka_salvage.regions.context import Place, SegmentContext, SurveyOptions
 from kafka_salvage.regions.ground import Ground
 from kafka_salvage.regions.hunt import Haul, Hunt
+from kafka_salvage.regions.index import Index
 from kafka_salvage.regions.judged import INTACT, REPAIRED, Judged
-from kafka_salvage.regions.map import Region, RegionMap
 from kafka_salvage.regions.mend import Mender
 from kafka_salvage.regions.proven import Proven
 from kafka_salvage.regions.repeated import ENOUGH, repeated
-from kafka_salvage.regions.runs import RunTable, SegmentFacts, SegmentSurvey, TransactionTable
+from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.regions.shapes import in_order
 from kafka_salvage.regions.summary import make_facts, make_runs, make_transactions
 from kafka_salvage.regions.terrain import Terrain
-from kafka_salvage.regions.verdict import Finding, Verdict
+from kafka_salvage.regions.verdict import Finding
 from kafka_salvage.scan.batches import I64, Bool
 from kafka_salvage.scan.replica import SegmentFile
 from kafka_salvage.scan.walk import StopReason
-from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.patched import PatchedSource
 from kafka_salvage.source.source import Source
 from kafka_salvage.vector.distinct import distinct
@@ -52,66 +50,7 @@ _JUMPS = 4
 """Batches at the end of a file, each with a gap before it, that are looked at."""
 
 
-def _nothing(_: int) -> None:
-    pass
-
-
-def survey_segment(
-    segment: SegmentFile,
-    context: SegmentContext | None = None,
-    options: SurveyOptions | None = None,
-    progress: Callable[[int], None] = _nothing,
-) -> SegmentSurvey:
-    """Judges one segment file.
-
-    Args:
-        segment: the file and its indexes.
-        context: what the other files of the copy say.
-        options: choices.
-        progress: told of bytes that were passed.
-
-    Returns:
-        Its survey; a file that cannot be opened is one unread region.
-    """
-    context, options = context or SegmentContext(), options or SurveyOptions()
-    try:
-        source = open_source(segment.file.real, segment.file.path)
-    except SourceError as error:
-        return _unopened(segment, error)
-    try:
-        return survey_source(source, segment, context, options, progress)
-    finally:
-        source.close()
-
-
-def _unopened(segment: SegmentFile, error: SourceError) -> SegmentSurvey:
-    size = segment.file.size
-    finding = Place.of(segment).finding("unreadable", 0, size, error.message, opened=False)
-    regions = RegionMap(size, [Region(0, size, Verdict.UNREAD, findings=(finding,))] if size else [])
-    facts = SegmentFacts(0, "unreadable", False, 0, False, 0, None, -1)
-    return SegmentSurvey(
-        segment, regions, RunTable.from_rows([]), TransactionTable.from_rows([]), (), (finding,), facts
-    )
-
-
-def survey_source(
-    source: Source,
-    segment: SegmentFile,
-    context: SegmentContext,
-    options: SurveyOptions,
-    progress: Callable[[int], None] = _nothing,
-    *,
-    index: Index | None = None,
-) -> SegmentSurvey:
-    """Judges the bytes of one segment; the arguments are as for `survey_segment`, with its `.index` if it was read."""
-    index = read_index(segment) if index is None else index
-    ground = Ground(source, segment.base_offset or 0, options.limits, (index.positions, index.offsets))
-    told = _nothing if options.deep else progress  # records take longer than walking past them
-    seen = stretches.follow(ground, told, decoded=options.deep)
-    return _surveyed(seen, ground, segment, context, options, progress, index)
-
-
-def _surveyed(
+def survey_of(
     seen: stretches.Stretches,
     ground: Ground,
     segment: SegmentFile,
@@ -150,7 +89,7 @@ def _surveyed(
         rows.unfold(said)
     if not seen.holds(judged):
         ground.use_index(*named)
-        return _surveyed(stretches.again(ground), ground, segment, context, options, progress, index)
+        return survey_of(stretches.again(ground), ground, segment, context, options, progress, index)
     return stretches.with_counts(survey, rows.table.position, rows.counts)
 
 

@@ -9,26 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kafka_salvage import engine
-from kafka_salvage.regions import parting
 from kafka_salvage.regions.context import SegmentContext
 from kafka_salvage.regions.ground import Ground
-from kafka_salvage.regions.hunt import Damage, Haul
-from kafka_salvage.regions.judged import Judged
 from kafka_salvage.regions.rows import Rows
-from kafka_salvage.regions.runs import SegmentSurvey
 from kafka_salvage.scan.ahead import Ahead, Notes
 from kafka_salvage.scan.batches import I64, BatchTable
-from kafka_salvage.scan.held import walk_held
 from kafka_salvage.scan.limits import Limits
-from kafka_salvage.scan.records import Outcome, validate
 from kafka_salvage.scan.resync import Sanity
 from kafka_salvage.scan.walk import Stop
 from kafka_salvage.source.source import Source
 from kafka_salvage.vector.distinct import distinct
+
+if TYPE_CHECKING:
+    from kafka_salvage.regions.hunt import Haul
+    from kafka_salvage.regions.judged import Judged
+    from kafka_salvage.regions.parting import Parted
+    from kafka_salvage.regions.runs import SegmentSurvey
+
+# What is needed only once a walk is over is imported there: it may be imported meanwhile.
 
 DECODED_AT_ONCE = 16 << 20
 """Stored bytes of one task of a deep check."""
@@ -50,7 +53,7 @@ class Stretches:
     counts: I64
     stop: Stop
     index: tuple[I64, I64]
-    parted: parting.Parted | None = None
+    parted: Parted | None = None
 
     def holds(self, judged: Judged) -> bool:
         """Whether rows that were made of stretches were told nothing that the batches themselves might not be told."""
@@ -58,6 +61,8 @@ class Stretches:
 
     def haul(self, size: int) -> Haul:
         """What a hunt would have brought."""
+        from kafka_salvage.regions.hunt import Damage, Haul
+
         damages = [Damage(self.stop.position, size, self.stop)] if self.stop.position < size else []
         return Haul(damages=damages, first_stop=self.stop)
 
@@ -89,6 +94,8 @@ def follow(ground: Ground, progress: Callable[[int], None], *, decoded: bool) ->
     if len(seen.table) and notes is not None:
         if _index_is_right(seen, notes):
             return replace(seen, index=_entries_of_rows(seen))
+        from kafka_salvage.regions import parting
+
         parted = None if decoded else parting.part(seen.table, seen.counts, notes, ground.source)
         if parted is not None:
             counts = np.ones(len(parted.table), np.int64)
@@ -182,6 +189,9 @@ _HIGHEST = 1 << 63
 
 def all_decode(seen: Stretches, source: Source, limits: Limits, progress: Callable[[int], None]) -> bool:
     """Whether every batch inflates and parses; idle threads take parts of the file, and tell what they have passed."""
+    from kafka_salvage.scan.held import walk_held
+    from kafka_salvage.scan.records import Outcome, validate
+
     starts = seen.table.position
     cuts = np.arange(0, int(seen.table.stop[-1]), DECODED_AT_ONCE)
     edges = distinct(starts[np.searchsorted(starts, cuts).clip(max=len(starts) - 1)], seen.table.stop[-1:])

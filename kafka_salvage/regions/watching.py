@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from kafka_salvage.progress import Progress
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
-from kafka_salvage.regions.known import Known
-from kafka_salvage.regions.runs import SegmentSurvey
-from kafka_salvage.regions.segment import survey_segment
+from kafka_salvage.regions.looking import survey_segment
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.replica import SegmentFile
+
+if TYPE_CHECKING:
+    from kafka_salvage.regions.known import Known
+    from kafka_salvage.regions.runs import SegmentSurvey
 
 _HARMED = frozenset({Verdict.DAMAGED, Verdict.UNREADABLE, Verdict.UNREAD, Verdict.UNDECODABLE, Verdict.SUSPECT})
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kafka_salvage.scan import sidecars
 from kafka_salvage.scan.evidence import (
@@ -32,7 +33,9 @@ from kafka_salvage.wire.filenames import (
     Suffix,
     parse_file_name,
 )
-from kafka_salvage.wire.meta_properties import MetaProperties
+
+if TYPE_CHECKING:
+    from kafka_salvage.wire.meta_properties import MetaProperties
 
 NAME_MAX = 255
 """Bytes that Kafka allows the name of a partition directory; what is longer is cut."""

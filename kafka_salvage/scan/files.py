@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kafka_salvage.errors import RequestError, SourceError
 from kafka_salvage.scan.evidence import EvidenceFile, Use
@@ -12,17 +13,14 @@ from kafka_salvage.scan.layout import REMOTE_INDEX_CACHE, Layout, in_remote_cach
 from kafka_salvage.source.inventory import Entry, Nature
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.wire.filenames import FileKind, FileName, Suffix, parse_file_name
-from kafka_salvage.wire.foreign import HEAD_SIZE, Foreign, identify
-from kafka_salvage.wire.zookeeper import LOG_MAGIC, SNAPSHOT_MAGIC, parse_name
+
+if TYPE_CHECKING:
+    from kafka_salvage.wire.foreign import Foreign
 
 MOST_LOOKS = 1000
 """Files of strange names in one source whose first bytes are looked at; a tree may hold millions that are not Kafka's."""
 
 _IN_LOG_DIR = frozenset({FileKind.META_PROPERTIES, FileKind.OFFSET_CHECKPOINT, FileKind.CLEAN_SHUTDOWN})
-_ZOOKEEPER = {
-    "snapshot": (FileKind.ZOOKEEPER_SNAPSHOT, SNAPSHOT_MAGIC),
-    "log": (FileKind.ZOOKEEPER_LOG, LOG_MAGIC),
-}
 _UNFINISHED = "a file that was being written; it may be newer than the finished one, or torn"
 _IGNORED_KINDS = {
     FileKind.LOCK: "the empty file that a running broker locks",
@@ -96,6 +94,8 @@ def _why_unreadable(entry: Entry) -> str | None:
 
 def foreign_of(place: Path) -> Foreign | None:
     """What a file is that Kafka did not write, by its first bytes; None when nothing speaks for anything."""
+    from kafka_salvage.wire.foreign import HEAD_SIZE, identify  # few sources hold such files
+
     try:
         source = open_source(place)
     except SourceError:
@@ -114,10 +114,15 @@ def _is_strange(entry: Entry, file: EvidenceFile) -> bool:
 
 def _of_zookeeper(file: EvidenceFile) -> EvidenceFile | None:
     """A file of ZooKeeper's, by its name and first bytes; compressed ones by their name."""
+    from kafka_salvage.wire.zookeeper import LOG_MAGIC, SNAPSHOT_MAGIC, parse_name
+
     parsed = parse_name(file.path.rpartition("/")[2])
     if parsed is None:
         return None
-    kind, magic = _ZOOKEEPER[parsed[0]]
+    kind, magic = {
+        "snapshot": (FileKind.ZOOKEEPER_SNAPSHOT, SNAPSHOT_MAGIC),
+        "log": (FileKind.ZOOKEEPER_LOG, LOG_MAGIC),
+    }[parsed[0]]
     if not parsed[2]:
         try:
             source = open_source(file.real)

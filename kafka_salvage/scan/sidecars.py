@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -18,17 +18,16 @@ from kafka_salvage.scan.evidence import EvidenceFile, SideFact, TopicPartition
 from kafka_salvage.source.opening import open_source
 from kafka_salvage.source.source import U8, Source
 from kafka_salvage.wire import offset_index as offset_index_format
-from kafka_salvage.wire import time_index as time_index_format
-from kafka_salvage.wire.checkpoints import read_checkpoint
-from kafka_salvage.wire.clean_shutdown import CleanShutdown, read_clean_shutdown
-from kafka_salvage.wire.epoch_checkpoint import read_epoch_checkpoint
 from kafka_salvage.wire.filenames import FileKind
-from kafka_salvage.wire.meta_properties import MetaProperties, read_meta_properties
-from kafka_salvage.wire.partition_metadata import read_partition_metadata
-from kafka_salvage.wire.producer_snapshot import ProducerSnapshot, read_producer_snapshot
-from kafka_salvage.wire.quorum_state import QuorumState, read_quorum_state
-from kafka_salvage.wire.txn_index import ENTRY_SIZE as TXN_ENTRY_SIZE
-from kafka_salvage.wire.txn_index import AbortedTransaction, read_txn_index
+
+if TYPE_CHECKING:
+    from kafka_salvage.wire.clean_shutdown import CleanShutdown
+    from kafka_salvage.wire.meta_properties import MetaProperties
+    from kafka_salvage.wire.producer_snapshot import ProducerSnapshot
+    from kafka_salvage.wire.quorum_state import QuorumState
+    from kafka_salvage.wire.txn_index import AbortedTransaction
+
+# Each format is imported where the first such file is met: most directories have few kinds.
 
 T = TypeVar("T")
 
@@ -78,6 +77,8 @@ def one_of(files: Sequence[EvidenceFile], kind: FileKind, read: Callable[[Eviden
 
 def offset_checkpoint(file: EvidenceFile) -> Side[dict[TopicPartition, int]]:
     """(topic, partition) -> offset of a checkpoint of a log dir."""
+    from kafka_salvage.wire.checkpoints import read_checkpoint
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -90,6 +91,8 @@ def offset_checkpoint(file: EvidenceFile) -> Side[dict[TopicPartition, int]]:
 
 def epoch_checkpoint(file: EvidenceFile) -> Side[tuple[tuple[int, int], ...]]:
     """(epoch, start offset) lines as a broker holds them after loading, both rising."""
+    from kafka_salvage.wire.epoch_checkpoint import read_epoch_checkpoint
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -102,6 +105,8 @@ def epoch_checkpoint(file: EvidenceFile) -> Side[tuple[tuple[int, int], ...]]:
 
 def topic_id(file: EvidenceFile) -> Side[str]:
     """Topic id (22 characters) in `partition.metadata`."""
+    from kafka_salvage.wire.partition_metadata import read_partition_metadata
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -111,6 +116,8 @@ def topic_id(file: EvidenceFile) -> Side[str]:
 
 def meta_properties(file: EvidenceFile) -> Side[MetaProperties]:
     """Identity of a log dir; fields that could be read are given even where a broker would refuse the file."""
+    from kafka_salvage.wire.meta_properties import read_meta_properties
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -120,6 +127,8 @@ def meta_properties(file: EvidenceFile) -> Side[MetaProperties]:
 
 def clean_shutdown(file: EvidenceFile) -> Side[CleanShutdown]:
     """The marker of a clean stop; its presence counts, whatever it holds."""
+    from kafka_salvage.wire.clean_shutdown import read_clean_shutdown
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -128,6 +137,8 @@ def clean_shutdown(file: EvidenceFile) -> Side[CleanShutdown]:
 
 def quorum_state(file: EvidenceFile) -> Side[QuorumState]:
     """A KRaft node's memory of the election."""
+    from kafka_salvage.wire.quorum_state import read_quorum_state
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -153,6 +164,8 @@ def load_offset_index(file: EvidenceFile, base: int) -> Side[IndexEntries]:
 
 def load_time_index(file: EvidenceFile, base: int) -> Side[IndexEntries]:
     """Timestamp and absolute offset of each entry of a `.timeindex`; arguments as for `load_offset_index`."""
+    from kafka_salvage.wire import time_index as time_index_format
+
     data = _read(file, time_index_format.ENTRY_SIZE)
     if isinstance(data, SideFact):
         return Side(None, (data,))
@@ -164,7 +177,9 @@ def load_time_index(file: EvidenceFile, base: int) -> Side[IndexEntries]:
 
 def load_txn_index(file: EvidenceFile) -> Side[tuple[AbortedTransaction, ...]]:
     """Aborted transactions of a `.txnindex`: the entries before the first that is wrong."""
-    data = _read(file, TXN_ENTRY_SIZE)
+    from kafka_salvage.wire.txn_index import ENTRY_SIZE, read_txn_index
+
+    data = _read(file, ENTRY_SIZE)
     if isinstance(data, SideFact):
         return Side(None, (data,))
     found = read_txn_index(data)
@@ -173,6 +188,8 @@ def load_txn_index(file: EvidenceFile) -> Side[tuple[AbortedTransaction, ...]]:
 
 def load_snapshot(file: EvidenceFile) -> Side[ProducerSnapshot]:
     """Producers of a `.snapshot`; given even when damaged, since its `problem` says so."""
+    from kafka_salvage.wire.producer_snapshot import read_producer_snapshot
+
     data = _read(file)
     if isinstance(data, SideFact):
         return Side(None, (data,))

@@ -14,7 +14,7 @@ from kafka_salvage.regions import known
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.journal import Journal
 from kafka_salvage.regions.known import Known, key_of
-from kafka_salvage.regions.segment import survey_segment
+from kafka_salvage.regions.looking import survey_segment
 from kafka_salvage.scan.limits import Limits
 from kafka_salvage.scan.replica import SegmentFile, take_inventory
 from tests.regions.test_plainly import assert_same

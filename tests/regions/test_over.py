@@ -14,11 +14,11 @@ import pytest
 
 from kafka_salvage.regions import compact, expanse, shapes
 from kafka_salvage.regions import segment as judge
-from kafka_salvage.regions.check_indexes import Index
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.hunt import Hunt
+from kafka_salvage.regions.index import Index
+from kafka_salvage.regions.looking import survey_source
 from kafka_salvage.regions.plainly import Plain, to_plain
-from kafka_salvage.regions.segment import survey_source
 from kafka_salvage.regions.terrain import Terrain
 from kafka_salvage.scan.replica import EvidenceFile, SegmentFile, State, Use
 from kafka_salvage.source.files import FileSource

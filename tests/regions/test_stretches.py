@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from kafka_salvage import engine
 from kafka_salvage.regions import stretches, unfolding
-from kafka_salvage.regions.check_indexes import Index
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
+from kafka_salvage.regions.index import Index
+from kafka_salvage.regions.looking import survey_source
 from kafka_salvage.regions.plainly import to_plain
-from kafka_salvage.regions.segment import survey_source
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.ahead import Ahead
 from kafka_salvage.source.memory import MemorySource

@@ -10,7 +10,7 @@ from kafka_salvage.progress import Progress
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
 from kafka_salvage.regions.journal import Journal
 from kafka_salvage.regions.known import Known
-from kafka_salvage.regions.segment import survey_segment
+from kafka_salvage.regions.looking import survey_segment
 from kafka_salvage.regions.survey import survey_replica
 from kafka_salvage.regions.watching import Watch
 from kafka_salvage.scan.replica import Replica, take_inventory

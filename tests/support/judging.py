@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kafka_salvage.regions.check_indexes import Index
 from kafka_salvage.regions.context import SegmentContext, SurveyOptions
+from kafka_salvage.regions.index import Index
+from kafka_salvage.regions.looking import survey_source
 from kafka_salvage.regions.runs import SegmentSurvey
-from kafka_salvage.regions.segment import survey_source
 from kafka_salvage.regions.verdict import Verdict
 from kafka_salvage.scan.replica import EvidenceFile, SegmentFile, State, Use
 from kafka_salvage.source.memory import MemorySource
