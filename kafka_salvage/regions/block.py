@@ -58,7 +58,8 @@ class Block:
 def numbers_of(shapes: I64, rows: Sequence[I64], widths: Mapping[int, int], kind: int) -> I64:
     """The numbers of the values of one shape, which has so many of them as ``widths`` says."""
     mine = shapes == kind
-    return np.stack([row[mine] for row in rows[: widths[kind]]], axis=1)
+    columns: I64 = np.stack([row[mine] for row in rows[: widths[kind]]])
+    return columns.T  # so each column lies in one piece
 
 
 def _columns(table: I64) -> list[Any]:
@@ -67,8 +68,8 @@ def _columns(table: I64) -> list[Any]:
     for at in range(table.shape[1]):
         column = table[:, at]
         for before in range(at):
-            apart = int(column[0]) - int(table[0, before])
-            if abs(apart) < 1 << 62 and bool((column - table[:, before] == apart).all()):
+            apart, at_last = int(column[0]) - int(table[0, before]), int(column[-1]) - int(table[-1, before])
+            if apart == at_last and abs(apart) < 1 << 62 and bool((column - table[:, before] == apart).all()):
                 made.append((before, apart))
                 break
         else:

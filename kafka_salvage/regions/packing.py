@@ -22,8 +22,12 @@ FEW = 1 << 12
 """Rows of a table that is not worth packing."""
 ROOM = 24 << 20
 """Bytes of unpacked columns that are kept at most, over all tables."""
-_NARROW = (np.int8, np.int16, np.int32)
-_PLAIN = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+_BOUNDS = {
+    np.dtype(kind): (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+}
+"""What each small type holds, from the smallest on."""
+_NARROW = tuple(kind for kind in _BOUNDS if kind.kind == "i")
 
 Column = npt.NDArray[Any]
 
@@ -84,7 +88,7 @@ class _Differences:
         low, high = (int(rest.min()), int(rest.max())) if len(rest) else (0, 0)
         self._rest: Column = rest[:1].copy() if low == high else rest
         for kind in _NARROW if low != high else ():
-            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            if _BOUNDS[kind][0] <= low and high <= _BOUNDS[kind][1]:
                 self._rest = rest.astype(kind)
                 break
 
@@ -120,8 +124,8 @@ def narrowest(column: I64) -> _Differences | _Narrow:
     packed = _Differences(column)
     if packed.nbytes > len(column) and len(column) > 1:
         low, high = int(column.min()), int(column.max())
-        for kind in _PLAIN:
-            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+        for kind, (least, most) in _BOUNDS.items():
+            if least <= low and high <= most:
                 narrow = column.astype(kind)
                 return _Narrow(narrow) if narrow.nbytes < packed.nbytes else packed
     return packed
