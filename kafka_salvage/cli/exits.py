@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import traceback
 from contextlib import suppress
 from enum import IntEnum
 
@@ -82,6 +81,8 @@ def _interrupted() -> list[str]:
 
 
 def _bug(error: BaseException) -> list[str]:
+    import traceback  # rarely needed
+
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "kafka_salvage" in f.filename] or frames
     place = f"{ours[-1].filename.rpartition('kafka_salvage')[2].lstrip('/')}:{ours[-1].lineno}" if ours else "unknown"
@@ -124,6 +125,8 @@ def leave(error: BaseException, verbose: int) -> int:
     """Says on stderr what went wrong; returns the exit code."""
     with suppress(OSError):  # whoever would read it is gone; the code stands
         if verbose >= 2:  # -vv: the person asked for the whole traceback
+            import traceback
+
             traceback.print_exception(error)
         for line in explain(error):
             click.echo(line, err=True)

@@ -26,6 +26,8 @@ DECIDING = (
 """What is needed once everything is read, in the order in which it is needed."""
 SHOWING = (*DECIDING, "kafka_salvage.cli.render")
 """… where a report is shown, too."""
+_HEAD_START = 0.008
+"""Seconds that those who read have the interpreter for themselves: to open files and to begin takes them that long."""
 _TURN = 0.0005
 """Seconds after which an importing thread lets others have the interpreter: those that read need it for a moment, and often."""
 
@@ -61,7 +63,8 @@ def load(names: Sequence[str]) -> None:
 def meanwhile(names: Sequence[str]) -> Iterator[None]:
     """Imports modules in another thread while what is within goes on; one that fails is tried again where it is needed."""
     before = sys.getswitchinterval()
-    thread = threading.Thread(target=_load, args=(names, before), name="loading", daemon=True)
+    over = threading.Event()
+    thread = threading.Thread(target=_load, args=(names, before, over), name="loading", daemon=True)
     sys.setswitchinterval(min(before, _TURN))
     thread.start()
     try:
@@ -69,12 +72,15 @@ def meanwhile(names: Sequence[str]) -> Iterator[None]:
     except KeyboardInterrupt:
         raise  # it may have come while a module was imported here, whose lock is then never given back: nobody waits for that
     except BaseException:
+        over.set()
         thread.join()
         raise
+    over.set()
     thread.join()
 
 
-def _load(names: Sequence[str], interval: float) -> None:
+def _load(names: Sequence[str], interval: float, over: threading.Event) -> None:
+    over.wait(_HEAD_START)
     collects = gc.isenabled()
     gc.disable()
     try:

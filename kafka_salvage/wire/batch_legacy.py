@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kafka_salvage.wire import attributes as bits
 from kafka_salvage.wire.batch_v2 import wrap64
 from kafka_salvage.wire.checksum import crc32
-from kafka_salvage.wire.compression.registry import CodecError, inflate
 from kafka_salvage.wire.layout import Field, Layout
+
+if TYPE_CHECKING:
+    from kafka_salvage.wire.compression.registry import CodecError
 
 _HEAD = (
     Field("offset", "int64", "offset of the message; of a wrapper, of the last message inside", "≥ 0 on disk"),
@@ -176,6 +178,8 @@ def decode_wrapper(wrapper: Message, limit: int, *, strict: bool = False) -> Wra
         limit: most bytes of inflated payload.
         strict: look at exactly what Kafka looks at.
     """
+    from kafka_salvage.wire.compression.registry import CodecError, inflate  # looking at a header needs no codec
+
     if wrapper.magic not in (0, 1):
         return Wrapper(problem=f"a wrapper of magic {wrapper.magic}")
     if wrapper.value is None:
