@@ -75,3 +75,20 @@ def test_a_command_whose_kernels_are_compiled_imports_no_compiler(words: str, ev
     assert not _under(names, (*COMPILERS, *NEEDLESS))
     assert named[0] == "salvage" or "importlib.metadata" not in names  # its journal names the codecs that are installed
     assert not _under(names, [_ROOMS + each for each in _NOT_OF[words]])
+
+
+def test_the_first_file_is_read_before_what_judges_it_is_imported(evidence: Path) -> None:
+    code = (
+        "from kafka_salvage.cli import loading\n"
+        "from kafka_salvage.cli.main import run\n"
+        "def begun(names):\n"
+        "    raise SystemExit(0)\n"
+        "loading.meanwhile = begun\n"
+        f"try:\n    run(['check', {os.fspath(evidence)!r}])\n"
+        "except SystemExit:\n    pass\n"
+    )
+    names = _run(code)
+    assert "kafka_salvage.vector.framing" in names
+    later = ("regions.segment", "regions.together", "regions.runs", "plan.plan", "plan.facts", "metadata.cluster",
+             "metadata.zookeeper", "scan.records", "wire.zookeeper", "wire.foreign", "wire.compression")  # fmt: skip
+    assert not _under(names, [_ROOMS + each for each in later])
