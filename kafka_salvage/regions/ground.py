@@ -27,6 +27,8 @@ _PIECE = 1 << 20
 _REMEMBERED = 1 << 16
 _FEW = 2
 """How many times more index entries must name last offsets than others, to call the others wrong."""
+_FEW_ROWS, _IN_A_ROW = 1 << 12, 64
+"""Rows from which on they are looked for in the index some at once, and how many."""
 _FIRST_PIECE = 4096
 """Most files end with data: a page is enough to see that."""
 
@@ -207,7 +209,7 @@ class Ground:
             return np.zeros(len(table), np.int64), np.zeros(len(table), np.bool_)
         asked, at, known = self._asked
         if asked is not table.position:
-            at = np.minimum(np.searchsorted(self.index_positions, table.position), len(self.index_positions) - 1)
+            at = np.minimum(_places_in(self.index_positions, table.position), len(self.index_positions) - 1)
             known = np.asarray(self.index_positions[at] == table.position)
             self._asked = table.position, at, known
         return at, known
@@ -217,6 +219,21 @@ class Ground:
         piece = self.source.read(max(0, position - 4096), position)
         other = np.flatnonzero(piece)
         return len(piece) - 1 - int(other[-1]) if len(other) else len(piece)
+
+
+def _places_in(entries: I64, positions: I64) -> I64:
+    """As `searchsorted` gives them, of positions in ascending order that are mostly those of entries in a row.
+
+    Each is looked for only where the next entry but so many is not it: half of a large table's rules were this search.
+    """
+    if len(positions) < _FEW_ROWS or not bool((entries[1:] > entries[:-1]).all()):
+        return np.searchsorted(entries, positions)
+    starts = np.searchsorted(entries, positions[::_IN_A_ROW])
+    at = (starts[:, None] + np.arange(_IN_A_ROW)).ravel()[: len(positions)]
+    np.minimum(at, len(entries) - 1, out=at)
+    rest = np.flatnonzero(entries[at] != positions)
+    at[rest] = np.searchsorted(entries, positions[rest])
+    return at
 
 
 def zero_tail(source: Source) -> int:

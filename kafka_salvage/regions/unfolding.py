@@ -118,7 +118,7 @@ class Folded:
             odd[:-1] |= ~alike
             much[1:] |= rough
             much[:-1] |= rough
-        much |= overlapping(np.append(table.base_offset, first), np.append(table.last_offset, last))[: len(table)]
+        much |= sharing(table, first, last)
         return odd | much, ~much
 
     def undecodable(self, limits: Limits) -> Bool:
@@ -140,6 +140,25 @@ class Folded:
 def copied(table: BatchTable) -> BatchTable:
     """The same rows, of which rules may change offsets and epochs in place."""
     return table.replace(**{name: getattr(table, name).copy() for name in _CHANGED})
+
+
+def sharing(table: BatchTable, first: I64, last: I64) -> Bool:
+    """Which rows share an offset with another one, or with what is claimed.
+
+    Args:
+        table: rows.
+        first: first offsets of claims.
+        last: their last offsets.
+    """
+    low, high = table.base_offset, table.last_offset
+    if not len(table) or bool((low[1:] <= high[:-1]).any()) or bool((high < low).any()):
+        return overlapping(np.append(low, first), np.append(high, last))[: len(table)]
+    begin, end = np.searchsorted(high, first), np.searchsorted(low, np.maximum(first, last), side="right")
+    some = np.flatnonzero(begin < end)
+    edges = np.zeros(len(table) + 1, np.int64)
+    np.add.at(edges, begin[some], 1)
+    np.subtract.at(edges, end[some], 1)
+    return np.asarray(np.cumsum(edges[:-1]) > 0)
 
 
 def overlapping(first: I64, last: I64) -> Bool:

@@ -47,8 +47,9 @@ def _tables(
     memory, block = lease(BLOCK_ROWS * headers.ROW_BYTES)
     state = np.zeros(framing.STATE_SIZE, np.int64)
     where = source.fileno(), area, WINDOW, address_of(state), block, BLOCK_ROWS
-    begin, end = [place.POSITION, place.FROM, place.FILLED], [place.STOP, place.UNTIL]
+    begin, end = tuple(map(int, (place.POSITION, place.FROM, place.FILLED))), tuple(map(int, (place.STOP, place.UNTIL)))
     odd = -1 if not source.unreadable else len(starts)  # near such bytes nothing is simple
+    lows, highs = starts.tolist(), stops.tolist()
     at = held = 0
 
     def given(rows: int) -> BatchTable:
@@ -60,7 +61,10 @@ def _tables(
 
     while at < len(starts):
         before = int(state[place.ROWS])
-        state[begin], state[end] = starts[at], stops[at]
+        for one in begin:
+            state[one] = lows[at]
+        for one in end:
+            state[one] = highs[at]
         outcome = outcomes.OTHER if at < odd else framing.follow_usual(*where)
         rows = int(state[place.ROWS])
         if outcome == outcomes.FULL and before:  # again, in an empty block
@@ -72,7 +76,7 @@ def _tables(
         else:
             yield given(before)
             state[place.ROWS], held = 0, at + 1
-            blocks = list(walk(source, int(starts[at]), int(stops[at])))
+            blocks = list(walk(source, lows[at], highs[at]))
             if blocks[-1].stop is not None and blocks[-1].stop.reason is StopReason.END:
                 yield from (one.batches for one in blocks)
                 counts[at] = sum(len(one.batches) for one in blocks)
