@@ -68,10 +68,7 @@ class _Prefix:
 def _twins(first: I64, last: I64) -> Bool:
     """Whether row i and row i + 1 are neighbours by offset too, and nothing else overlaps either."""
     count = len(first)
-    order = np.argsort(first, kind="stable")  # mostly in order already, and then far quicker than by two keys
-    alike = first[order[1:]] == first[order[:-1]]
-    some = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
-    order[some] = order[some[np.lexsort((last[order[some]], first[order[some]]))]]
+    order = np.lexsort((last, first))
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
     reach = np.maximum.accumulate(last[order])
