@@ -275,4 +275,9 @@ class Meter(Progress):
         here = max(0, self._total - self._done) / rate
         behind = [each.seconds(1 / rate) for each in self._ahead]
         eta, soonest, latest = (sum(each[place] for each in behind) for place in range(3))
-        return here + eta, here / (1 + doubt) + soonest, here * (1 + doubt) + latest
+        low, high = here / (1 + doubt), here * (1 + doubt)
+        if self._expected and self._total > 2 * self._done:
+            # so early the trial may be right, and the work so far the exception: a disk with other things to bring home
+            foretold = max(0, self._total - self._done) * self._expected
+            low, high = min(low, foretold), max(high, foretold)
+        return here + eta, low + soonest, high + latest

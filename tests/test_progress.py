@@ -244,6 +244,13 @@ def test_while_it_is_checked_the_range_holds_what_the_trial_says_within_a_half()
         ]
 
 
+def test_a_stage_that_begins_slowly_keeps_what_was_foretold_in_its_range() -> None:
+    """A disk still has what others wrote to bring home; the trial of it, before, was right."""
+    ahead = [Ahead("check", 300 * GIB), Ahead("write", 300 * GIB, 1.5 / GIB)]
+    made = misled([("check", [0.5] * 300), ("write", [4.0] * 60 + [1.5] * 240)], ahead)
+    assert not [share for share in when(made, 2) if 0.53 < share < 0.75]
+
+
 def test_evidence_that_is_read_twice_from_a_slow_disk_takes_that_long_twice() -> None:
     """The trial of the output says 0.2 s; the evidence comes at one segment in 2 s, each time."""
     ahead = [Ahead("check", 200 * GIB), Ahead("write", 200 * GIB, 0.2 / GIB, reads_again=True)]

@@ -24,7 +24,8 @@ LINE_SECONDS = 10.0
 JSON_SECONDS = 1.0
 METRICS_SECONDS = 5.0
 _ROUGH = 1.25
-"""A range of the time left that is narrower than this is one number."""
+_ROUNDED = 0.5
+"""A range of the time left that is narrower than this, but for the rounding of what is shown, is one number."""
 
 
 class Outlet(Protocol):
@@ -123,7 +124,7 @@ def time_left(figures: Figures) -> str:
     """What is known of the time left: one number, or a range."""
     if figures.eta is None or figures.soonest is None or figures.latest is None:
         return "unknown"
-    if figures.latest <= figures.soonest * _ROUGH + 1:
+    if figures.latest <= figures.soonest * _ROUGH + _ROUNDED:
         return duration(figures.eta)
     return f"{duration(figures.soonest)} to {duration(figures.latest)}"
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kafka_salvage.cli.progress import _ROUGH
+from kafka_salvage.cli.progress import _ROUGH, _ROUNDED
 from tests.support.build import GZIP
 from tests.support.long_run import Told
 from tests.support.scenario_ten import hold, staged
@@ -50,7 +50,7 @@ def misleading(told: Told) -> list[tuple[float, float, float, float, float]]:
         said, low, high = line["eta_seconds"], line["eta_soonest_seconds"], line["eta_latest_seconds"]
         if share < 0.05 or left < LEAST:
             continue
-        shown = None if said is None else (said, said) if high <= low * _ROUGH + 1 else (low, high)
+        shown = None if said is None else (said, said) if high <= low * _ROUGH + _ROUNDED else (low, high)
         if shown is None or not shown[0] / 1.2 <= left <= shown[1] / 0.8:
             found.append((round(share, 3), round(left, 1), said, low, high))
     return found
